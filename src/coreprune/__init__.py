@@ -1,0 +1,3 @@
+"""Smaller ordinary networks from trained ones, without data, with a proven error."""
+
+__version__ = "0.1.0"

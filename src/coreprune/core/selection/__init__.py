@@ -1,0 +1,1 @@
+"""Which neurons stay: one method a file."""

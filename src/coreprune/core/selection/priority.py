@@ -1,0 +1,44 @@
+"""Sensitivity sampling without replacement: an exact width and an unbiased estimate."""
+
+import torch
+from torch import Generator, Tensor
+
+from coreprune.core.subset import WeightedSubset, reweighted
+
+
+def priority(
+    weights: Tensor, sensitivities: Tensor, *, num_neurons: int, generator: Generator
+) -> WeightedSubset:
+    """Keep the m neurons of highest priority q_j = s_j / r_j, r_j uniform on (0, 1].
+
+    With τ the (m + 1)-th largest priority, u_ij = w_ij · max(1, τ / s_j): the Horvitz-Thompson
+    weights given τ. E[u_ij] = w_ij with u_ij = 0 for the neurons left out, so the estimate of the
+    next layer's inputs is unbiased for every query.
+
+    Args:
+        weights: Outgoing weights w_ij. Shape (k, n).
+        sensitivities: s_j; neurons with s_j = 0 are never kept while another exists. Shape (n,).
+        num_neurons: m ≥ 1.
+        generator: The source of randomness, on the CPU.
+
+    Returns:
+        A coreset of exactly m neurons, or of all neurons with s_j > 0 when those are fewer.
+
+    References:
+        Duffield, Lund, Thorup 2007, "Priority sampling for estimation of arbitrary subset sums".
+
+    Example:
+        >>> weights, s = torch.ones(1, 3), torch.tensor([4.0, 2.0, 2.0])
+        >>> len(priority(weights, s, num_neurons=2, generator=Generator()).indices)
+        2
+    """
+    s = sensitivities.double().cpu()
+    r = 1 - torch.rand(len(s), dtype=torch.float64, generator=generator)
+    alive = int((s > 0).sum())
+    if num_neurons >= max(1, alive):
+        indices = s.nonzero().flatten() if alive else torch.zeros(1, dtype=torch.long)
+        return reweighted(weights, indices)
+    ranked, order = torch.sort(s / r, descending=True, stable=True)
+    threshold = ranked[num_neurons]
+    indices = order[:num_neurons].sort().values
+    return reweighted(weights, indices, (threshold / s[indices]).clamp_min(1.0))
