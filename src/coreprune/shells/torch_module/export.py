@@ -1,5 +1,9 @@
 """From a module to exported programs: the whole model, or the parts that export."""
 
+import contextlib
+import io
+import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +73,7 @@ def _export(
     note = ""
     for strict in (False, True):
         try:
-            with torch.no_grad():
+            with torch.no_grad(), _quiet():
                 program = torch.export.export(
                     module, call.args, call.kwargs, dynamic_shapes=dynamic_shapes, strict=strict
                 )
@@ -77,6 +81,24 @@ def _export(
         except Exception as reason:  # noqa: BLE001 (tracing runs the user's code: anything may come)
             note = note or f"{type(reason).__name__}: {first_line(reason)}"
     return None, note
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's warnings, logs and printed graphs of a failed attempt to itself."""
+    before = logging.root.manager.disable
+    sink = io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(sink),
+        contextlib.redirect_stderr(sink),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(before)
 
 
 def _recorded_calls(model: nn.Module, call: Call) -> dict[nn.Module, Call]:

@@ -28,6 +28,11 @@ READABLE = {
     "conv3d": "a convolution",
     "embedding": "an embedding",
     "layer_norm": "a layer normalisation",
+    "linear": (
+        "a linear layer whose weight is computed from other tensors (fold parametrisations "
+        "first: torch.nn.utils.parametrize.remove_parametrizations)"
+    ),
+    "_weight_norm": "a weight normalisation",
     "lstm": "an LSTM",
     "native_layer_norm": "a layer normalisation",
     "scaled_dot_product_attention": "attention",
