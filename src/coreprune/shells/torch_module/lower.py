@@ -94,6 +94,11 @@ def layer_name(parameter: str) -> str:
     return parameter.rpartition(".")[0] or parameter
 
 
+def affine_name(weight: str) -> str:
+    """As `layer_name`, but a module may hold several raw weights: those keep their own names."""
+    return layer_name(weight) if weight.endswith(".weight") else weight
+
+
 def _unreached(model: nn.Module, names: dict[str, str], nodes: Iterable[Node]) -> Iterator[Node]:
     reached = {name for node in nodes for name in parameters_of(node)}
     for path, module in model.named_modules():
@@ -158,7 +163,7 @@ class _Lowering:
             return None
         key = self._parameter(weight)
         return Affine(
-            name=layer_name(key),
+            name=affine_name(key),
             input=self._value(source),
             output=self._value(node),
             weight=key,
