@@ -55,7 +55,8 @@ def readable(node: fx.Node) -> str:
 def activation_of(node: fx.Node) -> Build | None:
     """The element-wise function of one value that a node is, or None when it is not one."""
     make = _TABLE.get(name_of(node))
-    if make is None or any(isinstance(arg, fx.Node) for arg in node.args[1:]):
+    options = (*node.args[1:], *node.kwargs.values())
+    if make is None or any(isinstance(option, fx.Node) for option in options):
         return None
     return make(*node.args[1:], **_telling(node.kwargs))
 
@@ -111,7 +112,9 @@ _TABLE: dict[str, Callable[..., Build | None]] = {
     "celu": _celu,
     "clamp": _clamp,
     "clamp_min": lambda low: _clamp(low),
-    "div": lambda other: _line(1 / other, 0.0) if other else None,
+    "div": lambda other, rounding_mode="": (
+        None if rounding_mode or not other else _line(1 / other, 0.0)
+    ),
     "elu": _elu,
     "gelu": lambda approximate="none": functools.partial(family.gelu, approximate),
     "gt": lambda threshold: _above(threshold),
