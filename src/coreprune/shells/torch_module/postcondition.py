@@ -26,6 +26,7 @@ def violation(
         What is wrong, for people, or None when both models agree to rounding.
     """
     cut, padded = with_tensors(working, small), with_tensors(working, wide)
+    slack = max((_rounding(tensor) for tensor in small.values()), default=0.0)
     for trial in (call, other_batch(call)):
         try:
             expected = run(padded, trial)
@@ -35,26 +36,39 @@ def violation(
             obtained = run(cut, trial)
         except Exception as reason:  # noqa: BLE001 (the user's code runs: anything may come)
             return f"its width is fixed somewhere in the model's code ({first_line(reason)})"
-        if not _close(obtained, expected):
+        if not _close(obtained, expected, slack):
             return "cutting it changes more than its own neurons"
     return None
 
 
-def _close(obtained: Any, expected: Any) -> bool:  # noqa: ANN401
+def _rounding(tensor: Tensor) -> float:
+    """Half the digits of the tensor's type: what sums in another order may differ by."""
+    continuous = tensor.is_floating_point() or tensor.is_complex()
+    return torch.finfo(tensor.dtype).eps ** 0.5 if continuous else 0.0
+
+
+def _close(obtained: Any, expected: Any, slack: float) -> bool:  # noqa: ANN401
     left, right = pytree.tree_leaves(obtained), pytree.tree_leaves(expected)
-    return len(left) == len(right) and all(map(_leaves_close, left, right))
+    return len(left) == len(right) and all(
+        _leaves_close(*pair, slack) for pair in zip(left, right, strict=True)
+    )
 
 
-def _leaves_close(left: Any, right: Any) -> bool:  # noqa: ANN401
+def _leaves_close(left: Any, right: Any, slack: float) -> bool:  # noqa: ANN401
+    if type(left) is type(right) and isinstance(right, float | complex):
+        left, right = torch.tensor(left), torch.tensor(right)
     if not isinstance(left, Tensor) or not isinstance(right, Tensor):
         return type(left) is type(right)
     if left.shape != right.shape or left.dtype != right.dtype:
         return False
-    if not right.is_floating_point() or not right.numel():
+    own = _rounding(right)
+    if own == 0 or not right.numel():
         return True  # a discrete output may flip where two scores tie
     finite = right[right.isfinite()]
     scale = float(finite.abs().amax()) if len(finite) else 0.0
-    slack = torch.finfo(right.dtype).eps ** 0.5
+    # A double output may come from single weights.
+    slack = max(slack, own)
+    wide = torch.complex128 if right.is_complex() else torch.float64
     return torch.allclose(
-        left.double(), right.double(), rtol=slack, atol=slack * scale, equal_nan=True
+        left.to(wide), right.to(wide), rtol=slack, atol=slack * scale, equal_nan=True
     )
