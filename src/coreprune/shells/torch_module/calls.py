@@ -31,11 +31,15 @@ def call_of(example_inputs: Any, example_kwargs: Mapping[str, Any] | None) -> Ca
 
 
 def run(model: nn.Module, call: Call) -> Any:  # noqa: ANN401
-    """The model's output, without gradients and from the same random state each time."""
+    """The model's output, without gradients and from the same random state each time.
+
+    The model gets copies of the inputs: its forward pass may write into them.
+    """
     devices = {tensor.device for tensor in call.tensors() if tensor.is_cuda}
     with torch.no_grad(), torch.random.fork_rng(list(devices)):
         torch.manual_seed(0)
-        return model(*call.args, **call.kwargs)
+        args, kwargs = pytree.tree_map(_copied, (call.args, call.kwargs))
+        return model(*args, **kwargs)
 
 
 def check_runs(model: nn.Module, call: Call) -> None:
@@ -72,6 +76,10 @@ def other_batch(call: Call) -> Call:
 
     args, kwargs = pytree.tree_map(doubled, (call.args, call.kwargs))
     return Call(args=args, kwargs=kwargs)
+
+
+def _copied(leaf: Any) -> Any:  # noqa: ANN401
+    return leaf.detach().clone() if _is_tensor(leaf) else leaf
 
 
 def _is_tensor(leaf: Any) -> bool:  # noqa: ANN401
