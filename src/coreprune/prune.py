@@ -107,8 +107,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     )
     outcome = _cut_soundly(subject, plan, tell)
     original = tensors_of(subject.source)
+    trained = list(subject.source.named_parameters())
+    changed = {  # the rest comes from the source: running the copy may have changed its buffers
+        name: tensor
+        for name, tensor in outcome.parameters.items()
+        if tensor is not subject.graph.parameters[name]
+    }
     return PruneResult(
-        model=with_tensors(subject.source, outcome.parameters),
+        model=with_tensors(subject.source, changed),
         groups=tuple(
             outcome.records[group.name]
             for group in partition.groups
@@ -122,8 +128,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         order=order,
         seed=seed,
         query_space=plan.space.words,
-        parameters_before=_size(subject.source),
-        parameters_after=_size(with_tensors(subject.source, outcome.parameters)),
+        parameters_before=sum(tensor.numel() for _, tensor in trained),
+        parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
         notes=subject.graph.notes,
@@ -262,10 +268,6 @@ def _generators(groups: Sequence[Group], seed: int) -> dict[str, int]:
     """A seed a group, so that leaving one whole does not change the others' draws."""
     states = np.random.SeedSequence(seed).generate_state(len(groups), np.uint64)
     return {group.name: int(state >> 1) for group, state in zip(groups, states, strict=True)}
-
-
-def _size(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _known(skip: Collection[str], subject: Subject) -> frozenset[str]:
