@@ -54,13 +54,6 @@ class _AffineInputs(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         if func is nn.functional.linear:
-            self.watch(*_input_and_weight(*args, **(kwargs or {})))
+            named = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
+            self.watch(named["input"], named["weight"])
         return func(*args, **(kwargs or {}))
-
-
-def _input_and_weight(
-    input: Tensor,  # (the names that torch gives to keyword arguments)
-    weight: Tensor,
-    bias: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    return input, weight
