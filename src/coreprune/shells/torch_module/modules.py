@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.shells.torch_module.lower import canonical_names, tensors_of
+from coreprune.shells.torch_module.lower import tensors_of
 
 _SIZES = {
     nn.Linear: (("out_features", 0), ("in_features", 1)),
@@ -97,11 +97,14 @@ def _set_sizes(module: nn.Module) -> None:
 
 
 def nonfinite(model: nn.Module) -> list[str]:
-    """The names of the parameters and buffers with NaN or infinite entries."""
-    names = canonical_names(model).values()
-    tensors = tensors_of(model)
+    """The names of the parameters and statistics with NaN or infinite entries.
+
+    Other buffers may have such entries: an attention mask does.
+    """
+    statistics = ("running_mean", "running_var")
+    buffers = [pair for pair in model.named_buffers() if pair[0].endswith(statistics)]
     return [
         name
-        for name in dict.fromkeys(names)
-        if tensors[name].is_floating_point() and not torch.isfinite(tensors[name]).all()
+        for name, tensor in (*model.named_parameters(), *buffers)
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all()
     ]
