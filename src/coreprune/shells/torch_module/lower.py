@@ -1,5 +1,6 @@
 """From exported programs to the neutral graph."""
 
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
@@ -242,7 +243,7 @@ class _Lowering:
 
     def _merge(self, node: fx.Node) -> Add | Multiply | Concat | None:
         sources = node.all_input_nodes
-        if not all(self._is_value(source) for source in sources):
+        if len(sources) < 2 or not all(self._is_value(source) for source in sources):
             return None
         inputs = tuple(self._value(source) for source in sources)
         if name_of(node) == "cat":
@@ -287,4 +288,10 @@ def _arguments(node: fx.Node) -> list[Any]:
 
 
 def _size(size: int | torch.SymInt) -> int:
-    return int(size.node.hint) if isinstance(size, torch.SymInt) else size
+    """The size in the example; one that only data decide gets a number that no other has."""
+    if not isinstance(size, torch.SymInt):
+        return size
+    if size.node.hint is not None:
+        return int(size.node.hint)
+    stand_in = {s: 1_000_003 + zlib.crc32(str(s).encode()) for s in size.node.expr.free_symbols}
+    return int(size.node.expr.xreplace(stand_in))
