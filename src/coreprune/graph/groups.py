@@ -164,6 +164,8 @@ class _Search:
         """Insist that nothing else uses the parameters that a cut would change."""
         names = [node.weight] if reader and isinstance(node, Affine) else parameters_of(node)
         for name in names:
+            if self.graph.parameters[name].numel() == 1:
+                continue  # one entry for all neurons stays as it is
             users = Counter(self.users[name])
             if users[_title(node)] > 1:
                 raise _Blocked(f"{_title(node)} is called more than once")
