@@ -109,7 +109,9 @@ def _recorded_calls(model: nn.Module, call: Call) -> dict[nn.Module, Call]:
         calls.setdefault(module, Call(args=args, kwargs=kwargs))
 
     hooks = [
-        module.register_forward_pre_hook(record, with_kwargs=True) for module in model.modules()
+        module.register_forward_pre_hook(record, with_kwargs=True)
+        for module in model.modules()
+        if not isinstance(module, torch.jit.ScriptModule)  # takes no hooks
     ]
     try:
         run(model, call)

@@ -38,14 +38,19 @@ def copied(model: nn.Module) -> nn.Module:
     Raises:
         UnsupportedModelError: When torch cannot copy the module.
     """
-    lazy = [name for name, p in model.named_parameters() if nn.parameter.is_lazy(p)]
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UnsupportedModelError(
+            "model is compiled by torch.jit; pass the torch.nn.Module that it was made from"
+        )
+    every = (*model.named_parameters(), *model.named_buffers())
+    lazy = [name for name, tensor in every if nn.parameter.is_lazy(tensor)]
     if lazy:
         raise UnsupportedModelError(
             f"parameters without a shape yet: {', '.join(lazy)}; run the model once on an example"
         )
     try:
         clone = copy.deepcopy(model)
-    except (RuntimeError, TypeError, AttributeError) as reason:
+    except Exception as reason:
         raise UnsupportedModelError(
             f"{type(model).__name__} cannot be deep-copied ({reason}); detach the tensors it keeps "
             "as plain attributes, or register them as buffers"
