@@ -91,10 +91,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     subject = prepare(
         model, example_inputs, example_kwargs=example_kwargs, dynamic_shapes=dynamic_shapes
     )
-    if strange := nonfinite(subject.working):
-        raise UnsupportedModelError(
-            f"model has NaN or infinite entries in {', '.join(strange)}; restore a sound checkpoint"
-        )
+    _check_values(subject)
     partition = find_groups(subject.graph, skip=_known(skip, subject))
     if not partition.groups:
         raise UnsupportedModelError(_nothing_to_cut(subject, partition))
@@ -279,6 +276,18 @@ def _known(skip: Collection[str], subject: Subject) -> frozenset[str]:
             "coreprune.inspect lists its layers"
         )
     return frozenset(skip)
+
+
+def _check_values(subject: Subject) -> None:
+    empty = [name for name, tensor in subject.graph.parameters.items() if tensor.is_meta]
+    if empty:
+        raise UnsupportedModelError(
+            f"model has no values in {', '.join(empty)} (meta device); load its weights first"
+        )
+    if strange := nonfinite(subject.working):
+        raise UnsupportedModelError(
+            f"model has NaN or infinite entries in {', '.join(strange)}; restore a sound checkpoint"
+        )
 
 
 def _nothing_to_cut(subject: Subject, partition: Partition) -> str:
