@@ -53,7 +53,7 @@ def query_space(
     words = "layer inputs no larger than on the example inputs"
     if queries is None and (image := _only_input(subject.call)) is not None:
         largest = float(_norms(image).amax())
-        if largest > 0:
+        if largest != 0:  # NaN is refused below, where it reaches a layer
             words += f" (network inputs of norm at most {largest:.4g})"
         else:
             queries = Ball(math.sqrt(max(1, image[0].numel())))
@@ -70,6 +70,11 @@ def query_space(
     }
     norms = largest_input_norms(subject.working, calls, weights)
     radii = {group.name: norms[group.producer.weight] for group in groups}
+    if wild := [name for name, radius in radii.items() if not math.isfinite(radius)]:
+        raise ArgumentError(
+            f"example_inputs give NaN or infinite inputs to {', '.join(wild)}; "
+            "pass inputs as the network meets them"
+        )
     return QuerySpace(radii=radii, words=words)
 
 

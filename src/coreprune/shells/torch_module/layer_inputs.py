@@ -22,7 +22,7 @@ def largest_input_norms(
 
     Returns:
         The largest norm over all rows of all calls, by the weights' names; zero for a layer that
-        was not reached.
+        was not reached, infinite for NaN.
     """
     norms = dict.fromkeys(weights, 0.0)
     names = {tensor.data_ptr(): name for name, tensor in weights.items()}
@@ -31,7 +31,7 @@ def largest_input_norms(
         name = names.get(weight.data_ptr())
         if name is not None and source.numel():
             largest = torch.linalg.vector_norm(source.float(), dim=-1).amax()
-            norms[name] = max(norms[name], float(largest))
+            norms[name] = max(norms[name], float(largest.nan_to_num(nan=torch.inf)))
 
     with _AffineInputs(watch):
         for call in calls:
