@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -86,6 +87,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Coresets".
     """
     _check(keep=keep, method=method, order=order, round_to=round_to, seed=seed)
+    _check_queries(queries)
     tell = progress or _silent
     tell("reading the model", 0, 1)
     subject = prepare(
@@ -123,7 +125,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         ),
         method=method,
         order=order,
-        seed=seed,
+        seed=int(seed),
         query_space=plan.space.words,
         parameters_before=sum(tensor.numel() for _, tensor in trained),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained),
@@ -278,6 +280,11 @@ def _known(skip: Collection[str], subject: Subject) -> frozenset[str]:
     return frozenset(skip)
 
 
+def _check_queries(queries: object) -> None:
+    if queries is not None and not isinstance(queries, Ball):
+        raise ArgumentError(f"queries must be a coreprune.Ball or None, got {queries!r}")
+
+
 def _check_values(subject: Subject) -> None:
     empty = [name for name, tensor in subject.graph.parameters.items() if tensor.is_meta]
     if empty:
@@ -306,9 +313,9 @@ def _check(*, keep: Keep, method: str, order: str, round_to: int, seed: int) -> 
     check_method(method)
     if order not in get_args(Order):
         raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
-    if not isinstance(round_to, int) or round_to < 1:
+    if not isinstance(round_to, Integral) or round_to < 1:
         raise ArgumentError(f"round_to must be a whole number of at least 1, got {round_to!r}")
-    if not isinstance(seed, int) or seed < 0:
+    if not isinstance(seed, Integral) or seed < 0:
         raise ArgumentError(f"seed must be a whole number of at least 0, got {seed!r}")
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Generator, Tensor
@@ -24,8 +25,8 @@ class Ball:
     radius: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.radius < math.inf:
-            raise ArgumentError(f"radius must be positive and finite, got {self.radius}")
+        if not isinstance(self.radius, Real) or not 0 < self.radius < math.inf:
+            raise ArgumentError(f"radius must be a positive, finite number, got {self.radius!r}")
 
     def sample(self, shape: tuple[int, ...], *, generator: Generator) -> Tensor:
         """Queries of norm β in directions drawn uniformly: where convex errors are largest.
