@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -308,14 +307,14 @@ def _nothing_to_cut(subject: Subject, partition: Partition) -> str:
     )
 
 
-def _check(*, keep: Keep, method: str, order: str, round_to: int, seed: int) -> None:
+def _check(*, keep: Keep, method: str, order: str, round_to: object, seed: object) -> None:
     check_keep(keep)
     check_method(method)
     if order not in get_args(Order):
         raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
-    if not isinstance(round_to, Integral) or round_to < 1:
+    if not isinstance(round_to, int | np.integer) or round_to < 1:
         raise ArgumentError(f"round_to must be a whole number of at least 1, got {round_to!r}")
-    if not isinstance(seed, Integral) or seed < 0:
+    if not isinstance(seed, int | np.integer) or seed < 0:
         raise ArgumentError(f"seed must be a whole number of at least 0, got {seed!r}")
 
 

@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -25,7 +25,7 @@ class Ball:
     radius: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.radius, Real) or not 0 < self.radius < math.inf:
+        if not _is_number(self.radius) or not 0 < self.radius < math.inf:
             raise ArgumentError(f"radius must be a positive, finite number, got {self.radius!r}")
 
     def sample(self, shape: tuple[int, ...], *, generator: Generator) -> Tensor:
@@ -41,3 +41,7 @@ class Ball:
         directions = torch.randn(shape, generator=generator).flatten(1)
         norms: Tensor = torch.linalg.vector_norm(directions, dim=1, keepdim=True)
         return (directions * (self.radius / norms)).view(shape)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.floating)

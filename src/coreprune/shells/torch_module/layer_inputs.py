@@ -31,7 +31,7 @@ def largest_input_norms(
         name = names.get(weight.data_ptr())
         if name is not None and source.numel():
             largest = torch.linalg.vector_norm(source.float(), dim=-1).amax()
-            norms[name] = max(norms[name], float(largest.nan_to_num(nan=torch.inf)))
+            norms[name] = max(norms[name], float(largest.nan_to_num(torch.inf, torch.inf)))
 
     with _AffineInputs(watch):
         for call in calls:
