@@ -24,7 +24,7 @@ def inspect(
     Args:
         model: A module; it is not touched.
         example_inputs: One tensor, or a tuple of positional arguments.
-        skip: Names of layers to leave whole.
+        skip: Names of layers to leave whole, or of modules that hold such layers.
         example_kwargs: Keyword arguments of the forward pass.
         dynamic_shapes: Passed to `torch.export.export`.
 
@@ -32,7 +32,8 @@ def inspect(
         The layers, and the share of parameters that can be reached.
 
     Raises:
-        ArgumentError: When the example inputs do not run through the model.
+        ArgumentError: When the example inputs do not run through the model, or `skip` names what is
+            no layer.
 
     Example:
         >>> import torch

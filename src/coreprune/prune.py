@@ -62,7 +62,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         order: "top_down" cuts the layers next to the output first, as the paper does.
         queries: The ball of network inputs to plan for; by default that of the largest example.
         round_to: Widths become multiples of this where the method's width is exact.
-        skip: Names of layers whose neurons all stay.
+        skip: Names of layers whose neurons all stay, or of modules that hold such layers.
         example_kwargs: Keyword arguments of the forward pass.
         dynamic_shapes: Passed to `torch.export.export`.
         seed: Fixes every random choice.
@@ -93,7 +93,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         model, example_inputs, example_kwargs=example_kwargs, dynamic_shapes=dynamic_shapes
     )
     _check_values(subject)
-    partition = find_groups(subject.graph, skip=_known(skip, subject))
+    partition = find_groups(subject.graph, skip=skip)
     if not partition.groups:
         raise UnsupportedModelError(_nothing_to_cut(subject, partition))
     plan = _Plan(
@@ -266,17 +266,6 @@ def _generators(groups: Sequence[Group], seed: int) -> dict[str, int]:
     """A seed a group, so that leaving one whole does not change the others' draws."""
     states = np.random.SeedSequence(seed).generate_state(len(groups), np.uint64)
     return {group.name: int(state >> 1) for group, state in zip(groups, states, strict=True)}
-
-
-def _known(skip: Collection[str], subject: Subject) -> frozenset[str]:
-    names = dict(subject.working.named_modules()) | dict(subject.working.named_parameters())
-    unknown = sorted(set(skip) - set(names))
-    if unknown:
-        raise ArgumentError(
-            f"skip names {', '.join(unknown)}, which the model does not have; "
-            "coreprune.inspect lists its layers"
-        )
-    return frozenset(skip)
 
 
 def _check_queries(queries: object) -> None:

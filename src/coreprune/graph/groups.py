@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from coreprune.errors import ArgumentError
 from coreprune.graph.ir import (
     Add,
     Affine,
@@ -88,16 +89,22 @@ def find_groups(graph: Graph, *, skip: Collection[str] = ()) -> Partition:
 
     Args:
         graph: The lowered model.
-        skip: Names of layers whose neurons all stay; their inputs may still be cut.
+        skip: Names of layers whose neurons all stay, or of modules that hold such; their inputs
+            may still be cut.
 
     Returns:
         The groups in order of execution, and the layers left whole.
+
+    Raises:
+        ArgumentError: When `skip` names what is no layer.
     """
     search = _Search(graph)
+    names = tuple(dict.fromkeys(_title(node) for node in graph.nodes if parameters_of(node)))
+    skipped = _named(skip, names)
     groups: list[Group] = []
     whole: list[Whole] = []
     for node in graph.nodes:
-        if isinstance(node, Affine) and node.name in skip:
+        if isinstance(node, Affine) and node.name in skipped:
             whole.append(Whole(name=node.name, reason="named in skip"))
         elif isinstance(node, Affine):
             try:
@@ -108,10 +115,20 @@ def find_groups(graph: Graph, *, skip: Collection[str] = ()) -> Partition:
             whole.append(Whole(name=node.name, reason=f"{node.operator} is not cut"))
     whole.extend(_followers(graph, groups))
     unique = {entry.name: entry for entry in reversed(whole)}
-    order = dict.fromkeys(_title(node) for node in graph.nodes if parameters_of(node))
-    return Partition(
-        groups=tuple(groups), whole=tuple(reversed(unique.values())), names=tuple(order)
-    )
+    return Partition(groups=tuple(groups), whole=tuple(reversed(unique.values())), names=names)
+
+
+def _named(skip: Collection[str], names: Collection[str]) -> frozenset[str]:
+    """The layers that `skip` names, by themselves or by a module that they are in."""
+    if isinstance(skip, str):
+        raise ArgumentError(f"skip must be a collection of names, got {skip!r}; pass [{skip!r}]")
+    found = {entry: {n for n in names if f"{n}.".startswith(f"{entry}.")} for entry in skip}
+    if unknown := sorted(str(entry) for entry, layers in found.items() if not layers):
+        raise ArgumentError(
+            f"skip names {', '.join(unknown)}, which no layer is called; "
+            f"the layers are {', '.join(names)}"
+        )
+    return frozenset().union(*found.values())
 
 
 def _followers(graph: Graph, groups: Collection[Group]) -> Iterator[Whole]:
