@@ -76,7 +76,7 @@ def widths(
     Args:
         keep: What the user asked for.
         groups: The groups.
-        parameters: The network's tensors, for their shapes.
+        parameters: The network's parameters, for their shapes: no buffers.
         round_to: Widths become multiples of this where the layer is wide enough.
 
     Returns:
@@ -106,18 +106,15 @@ def parameters_kept(
     width_of: Mapping[str, int], groups: Sequence[Group], parameters: Parameters
 ) -> int:
     """How many numbers the groups' parameters hold once every group has its width."""
-    shapes = {name: list(parameters[name].shape) for group in groups for name in _touched(group)}
+    touched = {name for group in groups for name in (*rows_of(group), *columns_of(group))}
+    shapes = {name: list(parameters[name].shape) for name in touched & parameters.keys()}
     for group in groups:
         for name in rows_of(group):
-            if shapes[name][0] == group.neurons:
+            if name in shapes and shapes[name][0] == group.neurons:
                 shapes[name][0] = width_of[group.name]
         for name in columns_of(group):
             shapes[name][1] = width_of[group.name]
     return sum(math.prod(shape) for shape in shapes.values())
-
-
-def _touched(group: Group) -> tuple[str, ...]:
-    return (*rows_of(group), *columns_of(group))
 
 
 def _width(neurons: int, share: float, round_to: int) -> int:

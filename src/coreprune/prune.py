@@ -96,16 +96,16 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     partition = find_groups(subject.graph, skip=skip)
     if not partition.groups:
         raise UnsupportedModelError(_nothing_to_cut(subject, partition))
+    trained = dict(subject.working.named_parameters())
     plan = _Plan(
         method=method,
         groups=partition.groups if order == "bottom_up" else partition.groups[::-1],
-        widths=widths(keep, partition.groups, subject.graph.parameters, round_to=round_to),
+        widths=widths(keep, partition.groups, trained, round_to=round_to),
         space=query_space(subject, partition.groups, queries=queries, seed=seed),
         generators=_generators(partition.groups, seed),
     )
     outcome = _cut_soundly(subject, plan, tell)
     original = tensors_of(subject.source)
-    trained = list(subject.source.named_parameters())
     changed = {  # the rest comes from the source: running the copy may have changed its buffers
         name: tensor
         for name, tensor in outcome.parameters.items()
@@ -126,8 +126,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         order=order,
         seed=int(seed),
         query_space=plan.space.words,
-        parameters_before=sum(tensor.numel() for _, tensor in trained),
-        parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained),
+        parameters_before=sum(tensor.numel() for tensor in trained.values()),
+        parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
         notes=subject.graph.notes,
