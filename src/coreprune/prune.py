@@ -14,7 +14,7 @@ from coreprune.core.sample_size import error_of_draws, spread
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.cut import Cut, shrink, widen
-from coreprune.graph.groups import Group, Partition, Whole, find_groups, passengers_of
+from coreprune.graph.groups import RIDES_WITH_NONE, Group, Partition, Whole, find_groups, passengers_of
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import layer_of
 from coreprune.queries.ball import Ball
@@ -173,6 +173,13 @@ def _cut_soundly(subject: Subject, plan: _Plan, tell: Progress) -> _Outcome:
         listing = "; ".join(f"{entry.name}: {entry.reason}" for entry in restored)
         raise UnsupportedModelError(f"no layer can be cut soundly: {listing}")
     _, outcome = _cut_all(sound, plan, subject.graph.parameters)
+    names = {entry.name for entry in restored}
+    restored += [
+        Whole(name=passenger, reason=RIDES_WITH_NONE)
+        for group in plan.groups
+        if group.name in names
+        for passenger in passengers_of(group)
+    ]
     return _Outcome(
         parameters=outcome.parameters, records=outcome.records, restored=tuple(restored)
     )

@@ -28,6 +28,8 @@ from coreprune.graph.ir import (
 
 Passenger = Norm | Elementwise
 
+RIDES_WITH_NONE = "its neurons belong to a layer that is left whole"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
@@ -136,7 +138,7 @@ def _followers(graph: Graph, groups: Collection[Group]) -> Iterator[Whole]:
     riding = {name for group in groups for name in passengers_of(group)}
     for node in graph.nodes:
         if isinstance(node, Norm | Elementwise) and parameters_of(node) and node.name not in riding:
-            yield Whole(name=node.name, reason="its neurons belong to a layer that is left whole")
+            yield Whole(name=node.name, reason=RIDES_WITH_NONE)
 
 
 def passengers_of(group: Group) -> tuple[str, ...]:
