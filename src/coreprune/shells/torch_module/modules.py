@@ -78,11 +78,17 @@ def with_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
 def put(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors of any shape into a module in place and set its layers' sizes to match."""
     current = tensors_of(model)
+    resized = set()
     for name, tensor in tensors.items():
         if tensor is not current[name]:
-            _target(model, name).data = tensor.detach().clone().to(current[name])
+            target = _target(model, name)
+            target.data = tensor.detach().clone().to(current[name])
+            if tensor.shape != current[name].shape:
+                resized.add(id(target))
     for module in model.modules():
-        _set_sizes(module)
+        own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+        if any(id(tensor) in resized for tensor in own):
+            _set_sizes(module)
 
 
 def _target(model: nn.Module, name: str) -> Tensor:
