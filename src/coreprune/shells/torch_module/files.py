@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.shells.torch_module.lower import canonical_names
-from coreprune.shells.torch_module.modules import put, unwrapped
+from coreprune.shells.torch_module.modules import check_shaped, put, unwrapped
 
 FORMAT = 1
 WEIGHTS, RECORD = "weights.safetensors", "coreprune.json"
@@ -65,7 +65,7 @@ def save(
         (staging / RECORD).write_text(text + "\n", encoding="utf-8")
         staging.chmod(0o777 & ~_umask())
         staging.replace(directory)
-    except OSError as reason:
+    except (OSError, safetensors.SafetensorError) as reason:
         raise ArgumentError(_unwritable(directory, reason)) from reason
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -99,10 +99,12 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
     Raises:
         FileFormatError: When a file is missing, damaged, or not of this format.
         ArgumentError: When names or shapes do not fit; the message lists all that do not.
+        UnsupportedModelError: When `into` has parameters without a shape yet.
     """
     document = _read_record(Path(directory) / RECORD)
     tensors = _read_weights(Path(directory) / WEIGHTS, document)
     model = unwrapped(into)
+    check_shaped(model)
     names = canonical_names(model)
     wanted = {name for name in model.state_dict() if names.get(name, name) == name}
     problems = [f"{name} is missing from the file" for name in sorted(wanted - set(tensors))]
@@ -164,12 +166,20 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise FileFormatError(
             f"{path} has format {document['format']}, this version reads {FORMAT}; update coreprune"
         )
+    shapes = document.get("shapes")
+    if not isinstance(shapes, dict) or not all(map(_is_pair, shapes.values())):
+        raise FileFormatError(f"{path} does not tell the tensors' shapes; save the result again")
     return document
+
+
+def _is_pair(shapes: object) -> bool:
+    return isinstance(shapes, dict) and shapes.keys() == {"original", "pruned"}
 
 
 def _read_weights(path: Path, document: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = read_safetensors(path)
-    if tensors_hash(tensors) != document.get("weights_hash"):
+    belong = document["shapes"].keys() == tensors.keys()
+    if not belong or tensors_hash(tensors) != document.get("weights_hash"):
         raise FileFormatError(f"{path} does not belong to the {RECORD} beside it")
     return tensors
 

@@ -42,12 +42,7 @@ def copied(model: nn.Module) -> nn.Module:
         raise UnsupportedModelError(
             "model is compiled by torch.jit; pass the torch.nn.Module that it was made from"
         )
-    every = (*model.named_parameters(), *model.named_buffers())
-    lazy = [name for name, tensor in every if nn.parameter.is_lazy(tensor)]
-    if lazy:
-        raise UnsupportedModelError(
-            f"parameters without a shape yet: {', '.join(lazy)}; run the model once on an example"
-        )
+    check_shaped(model)
     try:
         clone = copy.deepcopy(model)
     except Exception as reason:
@@ -58,6 +53,20 @@ def copied(model: nn.Module) -> nn.Module:
     for parameter in clone.parameters():
         parameter.grad = None
     return clone
+
+
+def check_shaped(model: nn.Module) -> None:
+    """Refuse lazy modules that have not run yet.
+
+    Raises:
+        UnsupportedModelError: Naming the parameters and the way out.
+    """
+    every = (*model.named_parameters(), *model.named_buffers())
+    lazy = [name for name, tensor in every if nn.parameter.is_lazy(tensor)]
+    if lazy:
+        raise UnsupportedModelError(
+            f"parameters without a shape yet: {', '.join(lazy)}; run the model once on an example"
+        )
 
 
 def with_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
