@@ -50,7 +50,11 @@ def check_share(name: str, share: object) -> None:
     Raises:
         ArgumentError: Naming the argument, the rule, the value and the way out.
     """
-    if isinstance(share, bool) or not isinstance(share, int | float | np.floating) or not 0 < share <= 1:
+    if (
+        isinstance(share, bool)
+        or not isinstance(share, int | float | np.floating)
+        or not 0 < share <= 1
+    ):
         hint = "" if name != "keep" else "; to drop half of the neurons pass keep=0.5"
         raise ArgumentError(f"{name} must be a number in (0, 1], got {share!r}{hint}")
 

@@ -14,7 +14,14 @@ from coreprune.core.sample_size import error_of_draws, spread
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.cut import Cut, shrink, widen
-from coreprune.graph.groups import RIDES_WITH_NONE, Group, Partition, Whole, find_groups, passengers_of
+from coreprune.graph.groups import (
+    RIDES_WITH_NONE,
+    Group,
+    Partition,
+    Whole,
+    find_groups,
+    passengers_of,
+)
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import layer_of
 from coreprune.queries.ball import Ball

@@ -38,7 +38,25 @@ def violation(
             return f"its width is fixed somewhere in the model's code ({first_line(reason)})"
         if not _close(obtained, expected, slack):
             return "cutting it changes more than its own neurons"
-    return None
+    return _violation_in_training(cut, padded, call)
+
+
+def _violation_in_training(cut: nn.Module, padded: nn.Module, call: Call) -> str | None:
+    """Branches that only training takes may read the neurons too; what they give is random."""
+    try:
+        expected = run(padded.train(), call)
+    except Exception:  # noqa: BLE001 (it may want targets, or a larger batch)
+        return None
+    try:
+        obtained = run(cut.train(), call)
+    except Exception as reason:  # noqa: BLE001 (the user's code runs: anything may come)
+        return f"its width is fixed in what the model does in training ({first_line(reason)})"
+    shapes = [pytree.tree_map(_shape, tree) for tree in (obtained, expected)]
+    return None if shapes[0] == shapes[1] else "its output leaves the network in training"
+
+
+def _shape(leaf: Any) -> Any:  # noqa: ANN401
+    return tuple(leaf.shape) if isinstance(leaf, Tensor) else type(leaf)
 
 
 def _rounding(tensor: Tensor) -> float:
