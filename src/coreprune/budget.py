@@ -117,7 +117,8 @@ def parameters_kept(
             if name in shapes and shapes[name][0] == group.neurons:
                 shapes[name][0] = width_of[group.name]
         for name in columns_of(group):
-            shapes[name][1] = width_of[group.name]
+            if name in shapes:
+                shapes[name][1] = width_of[group.name]
     return sum(math.prod(shape) for shape in shapes.values())
 
 
