@@ -5,7 +5,7 @@ on each neuron alone. Found once, on the neutral graph, for every model kind.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -159,12 +159,12 @@ class _Search:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.readers: dict[str, list[Node]] = defaultdict(list)
-        self.users: dict[str, list[str]] = defaultdict(list)
+        self.users: dict[str, list[Node]] = defaultdict(list)
         for node in graph.nodes:
             for value in dict.fromkeys(inputs_of(node)):
                 self.readers[value].append(node)
             for parameter in parameters_of(node):
-                self.users[parameter].append(_title(node))
+                self.users[parameter].append(node)
 
     def group(self, producer: Affine) -> Group:
         """The group that a layer's neurons form."""
@@ -185,12 +185,9 @@ class _Search:
         for name in names:
             if self.graph.parameters[name].numel() == 1:
                 continue  # one entry for all neurons stays as it is
-            users = Counter(self.users[name])
-            if users[_title(node)] > 1:
-                raise _Blocked(f"{_title(node)} is called more than once")
-            others = [user for user in users if user != _title(node)]
-            if others:
-                raise _Blocked(f"{name} is shared by {_title(node)} and {others[0]}")
+            for other in self.users[name]:
+                if other is not node:
+                    raise _Blocked(_sharing(name, node, other))
 
     def _consumers(
         self, value: str, axis: int, passed: tuple[Passenger, ...]
@@ -238,6 +235,14 @@ class _Search:
 
 def _title(node: Node) -> str:
     return node.name if isinstance(node, Affine | Norm | Elementwise | Opaque) else "an operation"
+
+
+def _sharing(parameter: str, node: Node, other: Node) -> str:
+    if isinstance(other, Opaque):
+        return f"{parameter} is also read by {other.operator}"
+    if _title(node) == _title(other):
+        return f"{_title(node)} is called more than once"
+    return f"{parameter} is shared by {_title(node)} and {_title(other)}"
 
 
 def _obstacle(node: Multiply | Add | Concat | Opaque) -> str:
