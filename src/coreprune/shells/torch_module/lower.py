@@ -95,9 +95,14 @@ def layer_name(parameter: str) -> str:
     return parameter.rpartition(".")[0] or parameter
 
 
-def affine_name(weight: str) -> str:
-    """As `layer_name`, but a module may hold several raw weights: those keep their own names."""
-    return layer_name(weight) if weight.endswith(".weight") else weight
+def affine_name(weight: str, bias: str | None) -> str:
+    """As `layer_name`, but a module may hold several raw weights: those keep their own names.
+
+    Layers that share a weight are told apart by their biases.
+    """
+    if not weight.endswith(".weight"):
+        return weight
+    return layer_name(bias if bias is not None and bias.endswith(".bias") else weight)
 
 
 def _unreached(model: nn.Module, names: dict[str, str], nodes: Iterable[Node]) -> Iterator[Node]:
@@ -163,12 +168,13 @@ class _Lowering:
         if bias is not None and not self._is_parameter(bias):
             return None
         key = self._parameter(weight)
+        shift = None if bias is None else self._parameter(bias)
         return Affine(
-            name=affine_name(key),
+            name=affine_name(key, shift),
             input=self._value(source),
             output=self._value(node),
             weight=key,
-            bias=None if bias is None else self._parameter(bias),
+            bias=shift,
         )
 
     def _prelu(self, node: fx.Node) -> Elementwise | None:
