@@ -108,8 +108,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         method=method,
         groups=partition.groups if order == "bottom_up" else partition.groups[::-1],
         widths=widths(keep, partition.groups, trained, round_to=round_to),
-        space=query_space(subject, partition.groups, queries=queries, seed=seed),
-        generators=_generators(partition.groups, seed),
+        space=query_space(subject, partition.groups, queries=queries, seed=int(seed)),
+        generators=_generators(partition.groups, int(seed)),
     )
     outcome = _cut_soundly(subject, plan, tell)
     original = tensors_of(subject.source)
