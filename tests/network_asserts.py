@@ -1,0 +1,74 @@
+"""Assertions about pruned networks; each says what was expected and what was found."""
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from coreprune import PruneResult
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What of a module a caller can see."""
+
+    state: dict[str, bytes]
+    flags: dict[str, bool]
+    grads: dict[str, tuple[bool, bytes | None]]
+    hooks: dict[str, tuple[int, int]]
+
+
+def snapshot(model: nn.Module) -> Snapshot:
+    return Snapshot(
+        state={name: _bytes(tensor) for name, tensor in model.state_dict().items()},
+        flags={name: module.training for name, module in model.named_modules()},
+        grads={
+            name: (p.requires_grad, None if p.grad is None else _bytes(p.grad))
+            for name, p in model.named_parameters()
+        },
+        hooks={
+            name: (len(module._forward_hooks), len(module._forward_pre_hooks))
+            for name, module in model.named_modules()
+        },
+    )
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().flatten().contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def assert_same_outputs(
+    left: nn.Module,
+    right: nn.Module,
+    calls: Iterable[Callable[[nn.Module], Any]],
+    *,
+    exact: bool = False,
+) -> None:
+    """Both give the same in evaluation mode, to rounding or bit for bit."""
+    left, right = copy.deepcopy(left).eval(), copy.deepcopy(right).eval()
+    for call in calls:
+        with torch.no_grad():
+            leaves = [_numbers(pytree.tree_leaves(call(model))) for model in (left, right)]
+            for one, other in zip(*leaves, strict=True):
+                slack = {"rtol": 0, "atol": 0} if exact else {"rtol": 1e-4, "atol": 1e-5}
+                torch.testing.assert_close(one, other, equal_nan=True, **slack)
+
+
+def _numbers(leaves: list[Any]) -> list[Any]:
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor | int | float)]
+
+
+def zeroed(model: nn.Module, result: PruneResult) -> nn.Module:
+    """The original whose consumers read zeros from the neurons that the result dropped."""
+    clone = copy.deepcopy(model)
+    tensors = dict(clone.named_parameters()) | dict(clone.named_buffers())
+    for group in result.groups:
+        dropped = sorted(set(range(group.neurons_before)) - set(group.kept))
+        for consumer in group.consumers:
+            weight = tensors[consumer if consumer in tensors else f"{consumer}.weight"]
+            weight.data[:, dropped] = 0
+    return clone

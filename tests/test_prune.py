@@ -1,0 +1,489 @@
+import copy
+import functools
+import importlib
+import math
+
+import numpy as np
+import pytest
+import torch
+from network_asserts import Snapshot, assert_same_outputs, snapshot, zeroed
+from networks import CASES, Case, Forward, draw, mlp, named, trained_norm
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from coreprune import (
+    ArgumentError,
+    Ball,
+    Budget,
+    PruneResult,
+    UnsupportedModelError,
+    layer_coreset,
+    load,
+    prune,
+)
+from coreprune.core.activations import relu
+from coreprune.core.coreset import METHODS
+from coreprune.shells.torch_module.subject import prepare
+
+CUTTABLE = [name for name, case in CASES.items() if case.cut]
+REFUSED = [name for name, case in CASES.items() if not case.cut]
+
+
+def built(case: Case) -> nn.Module:
+    torch.manual_seed(0)
+    model = case.make().train()
+    next(model.modules()).register_forward_hook(lambda *_: None)
+    for module in list(model.children())[1:]:
+        module.eval()
+    for parameter in list(model.parameters())[:2]:
+        parameter.grad = torch.ones_like(parameter)
+    return model
+
+
+@functools.cache
+def run(name: str) -> tuple[nn.Module, Snapshot, PruneResult]:
+    """The model, how it was before, and what pruning it by magnitude gave."""
+    case = CASES[name]
+    model = built(case)
+    before = snapshot(model)
+    result = prune(model, **case.example, keep=0.5, method="magnitude")
+    return model, before, result
+
+
+def called(case: Case, *, times: int = 1):
+    def repeated(leaf):
+        batch = isinstance(leaf, torch.Tensor) and leaf.ndim > 1
+        return torch.cat([leaf] * times) if batch else leaf
+
+    args, kwargs = pytree.tree_map(repeated, (case.args, case.kwargs))
+    return lambda model: model(*copy.deepcopy(args), **copy.deepcopy(kwargs))
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+def test_what_can_be_cut_is_cut_and_the_rest_has_a_reason(name):
+    case, (_, _, result) = CASES[name], run(name)
+    reasons = {entry.name: entry.reason for entry in result.whole}
+    assert tuple(group.name for group in result.groups) == case.cut
+    assert result.groups[0].passengers == case.passengers
+    for layer, words in case.reasons.items():
+        assert words in reasons[layer]
+    assert not reasons.keys() & set(case.cut)
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+def test_pruned_model_is_the_original_with_neurons_zeroed(name):
+    case, (model, _, result) = CASES[name], run(name)
+    calls = [called(case), called(case, times=3)]
+    assert_same_outputs(result.model, zeroed(model, result), calls)
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+def test_callers_model_stays_as_it_was(name):
+    model, before, _ = run(name)
+    assert snapshot(model) == before
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+def test_pruned_model_is_a_smaller_one_of_the_same_kind(name):
+    model, before, result = run(name)
+    after = snapshot(result.model)
+    assert type(result.model) is type(model)
+    assert (after.flags, after.hooks, [*after.state]) == (
+        before.flags,
+        before.hooks,
+        [*before.state],
+    )
+    assert all(parameter.grad is None for parameter in result.model.parameters())
+    assert [p.requires_grad for p in result.model.parameters()] == [
+        p.requires_grad for p in model.parameters()
+    ]
+    assert result.parameters_before == sum(p.numel() for p in model.parameters())
+    assert result.parameters_after == sum(p.numel() for p in result.model.parameters())
+    for group in result.groups:
+        assert len(group.kept) == group.neurons_after == (group.neurons_before + 1) // 2
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+def test_layers_tell_their_new_sizes(name):
+    _, _, result = run(name)
+    for module in result.model.modules():
+        if type(module) is nn.Linear:
+            assert module.weight.shape == (module.out_features, module.in_features)
+        if isinstance(module, nn.BatchNorm1d):
+            assert module.running_mean.shape == (module.num_features,)
+        if isinstance(module, nn.PReLU):
+            assert module.weight.shape == (module.num_parameters,)
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+def test_saved_and_loaded_the_model_is_the_same(name, tmp_path):
+    case, (_, _, result) = CASES[name], run(name)
+    result.save(tmp_path / "small")
+    fresh = load(tmp_path / "small", into=built(case))
+    assert snapshot(fresh).state == snapshot(result.model).state
+    assert_same_outputs(fresh, result.model, [called(case)], exact=True)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_when_nothing_can_be_cut_the_error_names_every_layer(name):
+    case = CASES[name]
+    model = built(case)
+    before = snapshot(model)
+    with pytest.raises(UnsupportedModelError) as refusal:
+        prune(model, **case.example, keep=0.5)
+    message = str(refusal.value)
+    assert all(layer in message and words in message for layer, words in case.reasons.items())
+    assert snapshot(model) == before
+
+
+def three_layers() -> nn.Sequential:
+    torch.manual_seed(0)
+    return mlp(8, 40, 30, 5)
+
+
+@pytest.mark.parametrize("order", ["top_down", "bottom_up"])
+@pytest.mark.parametrize("method", METHODS)
+def test_keeping_every_neuron_changes_no_bit(order, method):
+    torch.manual_seed(0)
+    net = named(a=nn.Linear(8, 40), n=trained_norm(40), r=nn.ReLU(), b=mlp(40, 30, 5))
+    result = prune(net, draw(4, 8), keep=1.0, method=method, order=order)
+    assert snapshot(result.model).state == snapshot(net).state
+    assert_same_outputs(result.model, net, [lambda model: model(draw(4, 8))], exact=True)
+
+
+@pytest.mark.parametrize("order", ["top_down", "bottom_up"])
+@pytest.mark.parametrize("method", METHODS)
+def test_each_kept_neuron_carries_its_own_bias(method, order):
+    net = named(a=nn.Linear(2, 6), n=trained_norm(6), r=nn.ReLU(), b=nn.Linear(6, 2))
+    with torch.no_grad():
+        net.a.weight.copy_(torch.arange(12.0).view(6, 2) + 1)
+        net.a.bias.copy_(torch.arange(6.0) * 100)
+        net.n.running_mean.copy_(torch.arange(6.0) * 1000)
+        net.b.bias.copy_(torch.tensor([7.0, 8.0]))
+    result = prune(net, draw(4, 2), keep=0.5, method=method, order=order)
+    kept = list(result.groups[0].kept)
+    assert result.model.a.bias.tolist() == [100.0 * j for j in kept]
+    assert result.model.n.running_mean.tolist() == [1000.0 * j for j in kept]
+    assert result.model.a.weight[:, 0].tolist() == [2.0 * j + 1 for j in kept]
+    assert result.model.b.bias.tolist() == [7.0, 8.0]
+
+
+def test_pruned_network_is_the_weighted_sum_of_the_kept_neurons():
+    net, x = mlp(8, 40, 3), draw(16, 8)
+    result = prune(net, x, keep=0.3, seed=5)
+    seed = np.random.SeedSequence(5).generate_state(1, np.uint64)[0] >> 1
+    p, b, w, c = (tensor.detach() for tensor in net.parameters())
+    subset = layer_coreset(
+        p,
+        w,
+        num_neurons=12,
+        activation=relu(),
+        query_radius=float(x.norm(dim=1).max()),
+        bias=b,
+        generator=torch.Generator().manual_seed(int(seed)),
+    )
+    phi = torch.relu(x @ p[subset.indices].T + b[subset.indices])
+    assert result.groups[0].kept == tuple(subset.indices.tolist())
+    torch.testing.assert_close(result.model(x).detach(), phi @ subset.weights.T + c)
+
+
+@pytest.mark.parametrize("order", ["top_down", "bottom_up"])
+def test_three_layers_by_hand(order):
+    """Magnitude ranks rows of incoming weights; bottom up those have lost columns already."""
+    net = mlp(1, 3, 2, 1, bias=False)
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[3.0], [2.0], [1.0]]))
+        net[2].weight.copy_(torch.tensor([[0.0, 0.0, 9.0], [1.0, 1.0, 0.0]]))
+        net[4].weight.copy_(torch.tensor([[5.0, 6.0]]))
+    keep = {"0": 0.67, "2": 0.5}
+    result = prune(net, torch.ones(2, 1), keep=keep, method="magnitude", order=order)
+    kept = [group.kept for group in result.groups]
+    weights = [result.model[2].weight.tolist(), result.model[4].weight.tolist()]
+    if order == "top_down":  # row 0 has norm 9, all of it in the column that goes next
+        assert (kept, weights) == ([(0, 1), (0,)], [[[0.0, 0.0]], [[5.0]]])
+    else:
+        assert (kept, weights) == ([(0, 1), (1,)], [[[1.0, 1.0]], [[6.0]]])
+    assert result.order == order
+
+
+@pytest.mark.parametrize("method", ["importance", "priority", "uniform"])
+def test_same_seed_same_network_another_seed_another(method):
+    net = three_layers()
+    states = [
+        snapshot(prune(net, draw(4, 8), keep=0.5, method=method, seed=seed).model).state
+        for seed in (3, 3, 4)
+    ]
+    assert states[0] == states[1] != states[2]
+
+
+def test_randomness_of_the_caller_is_left_alone():
+    net = three_layers()
+    before = torch.get_rng_state()
+    prune(net, draw(4, 8), keep=0.5, queries=Ball(1.0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_floating_point_type_is_kept(dtype, method, tmp_path):
+    torch.manual_seed(0)
+    net = named(a=nn.Linear(8, 40), n=trained_norm(40), r=nn.GELU(), b=nn.Linear(40, 5)).to(dtype)
+    result = prune(net, draw(4, 8).to(dtype), keep=0.5, method=method)
+    assert {p.dtype for p in result.model.parameters()} == {dtype}
+    assert result.model.eval()(draw(3, 8).to(dtype)).isfinite().all()
+    result.save(tmp_path / "small")
+    fresh = load(tmp_path / "small", into=copy.deepcopy(net))
+    assert snapshot(fresh).state == snapshot(result.model).state
+
+
+@pytest.fixture
+def prune_quickly(monkeypatch):
+    """Prune one network many times, exporting it once."""
+
+    def quickly(net, example, **options):
+        if not prepared:
+            prepared.append(prepare(net, example))
+        return prune(net, example, **options)
+
+    prepared = []
+    module = importlib.import_module("coreprune.prune")
+    monkeypatch.setattr(module, "prepare", lambda *_, **__: prepared[0])
+    return quickly
+
+
+@pytest.mark.parametrize("method", ["importance", "priority", "uniform"])
+def test_output_is_unbiased(method, prune_quickly):
+    """The mean over 400 seeds is normal to a good degree, 5 standard errors: 6e-7 an entry."""
+    torch.manual_seed(0)
+    net, x = mlp(4, 12, 2), draw(3, 4)
+    outputs = torch.stack(
+        [
+            prune_quickly(net, x, keep=0.5, method=method, seed=seed).model(x).detach().double()
+            for seed in range(400)
+        ]
+    )
+    error = (outputs.mean(0) - net(x).detach()).abs()
+    assert (error <= 5 * outputs.std(0) / math.sqrt(len(outputs))).all()
+
+
+def test_guaranteed_error_holds_at_every_query(prune_quickly):
+    """The theorem lets 1 in 20 seeds fail; Hoeffding-like bounds are loose, so none does."""
+    torch.manual_seed(0)
+    net = mlp(6, 60, 4)
+    x = Ball(2.0).sample((512, 6), generator=torch.Generator().manual_seed(0))
+    x[::2] *= torch.rand(256, 1, generator=torch.Generator().manual_seed(1))
+    for seed in range(40):
+        result = prune_quickly(
+            net, x[:4], keep=0.5, method="importance", queries=Ball(2.0), seed=seed
+        )
+        error = (result.model(x) - net(x)).detach().abs().max().item()
+        assert result.groups[0].query_radius == pytest.approx(2.0)
+        assert 0 < error <= result.groups[0].guaranteed_error
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("smooth", [True, False])
+def test_only_draws_with_replacement_have_a_guarantee(method, smooth):
+    net = Forward(
+        lambda m, x: m.b(m.a(x).relu() if smooth else (m.a(x) > 0).float()),
+        a=nn.Linear(6, 60),
+        b=nn.Linear(60, 4),
+    )
+    result = prune(net, draw(4, 6), keep=0.5, method=method)
+    group = result.groups[0]
+    assert (group.num_draws is not None) is (method == "importance")
+    assert (group.guaranteed_error is not None) is (method == "importance" and smooth)
+    assert result.method == method
+
+
+@pytest.mark.parametrize("wrap", ["DataParallel", "compile", "DistributedDataParallel"])
+def test_wrappers_are_taken_off(wrap, tmp_path):
+    net, x = three_layers(), draw(4, 8)
+    expected = prune(net, x, keep=0.5)
+    if wrap == "DistributedDataParallel":
+        torch.distributed.init_process_group(
+            "gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1
+        )
+        try:
+            result = prune(nn.parallel.DistributedDataParallel(net), x, keep=0.5)
+        finally:
+            torch.distributed.destroy_process_group()
+    else:
+        compiled = functools.partial(torch.compile, backend="eager")
+        wrapper = nn.DataParallel if wrap == "DataParallel" else compiled
+        result = prune(wrapper(net), x, keep=0.5)
+    assert type(result.model) is nn.Sequential
+    assert snapshot(result.model) == snapshot(expected.model)
+
+
+def test_dynamic_shapes_change_nothing():
+    def forward(net, x):
+        return net.b(net.a(x).relu().view(x.size(0), -1))
+
+    net = Forward(forward, a=nn.Linear(6, 12), b=nn.Linear(12, 3))
+    dynamic = {"args": ({0: torch.export.Dim("batch")},)}
+    result = prune(net, draw(4, 6), keep=0.5, dynamic_shapes=dynamic)
+    assert not result.notes
+    assert snapshot(result.model) == snapshot(prune(net, draw(4, 6), keep=0.5).model)
+
+
+def test_skipped_layers_stay_whole():
+    result = prune(three_layers(), draw(4, 8), keep=0.5, skip=["0", "4"])
+    assert [group.name for group in result.groups] == ["2"]
+    assert result.model[0].out_features == 40
+    assert "0" in {e.name for e in result.whole if e.reason == "named in skip"}
+
+
+def test_skipping_a_container_skips_what_is_in_it():
+    net = named(body=mlp(8, 40, 30), r=nn.ReLU(), head=mlp(30, 20, 5))
+    result = prune(net, draw(4, 8), keep=0.5, skip=["body"])
+    assert [group.name for group in result.groups] == ["head.0"]
+
+
+def test_layers_that_keep_does_not_name_stay_whole():
+    net, x = three_layers(), draw(4, 8)
+    result = prune(net, x, keep={"2": 0.5})
+    assert [group.neurons_after for group in result.groups] == [40, 15]
+    both = prune(net, x, keep=0.5)
+    assert both.groups[1].kept == result.groups[1].kept
+
+
+def test_widths_are_rounded_to_a_multiple():
+    result = prune(three_layers(), draw(4, 8), keep=0.4, round_to=8)
+    assert [group.neurons_after for group in result.groups] == [16, 16]
+
+
+@pytest.mark.parametrize("method", ["priority", "uniform", "magnitude"])
+@pytest.mark.parametrize("budget", [Budget(parameters=0.3), Budget(neurons=0.3)])
+def test_budget_is_reached_and_not_exceeded(method, budget):
+    torch.manual_seed(0)
+    net = named(a=mlp(8, 200, 100), n=trained_norm(100), r=nn.ReLU(), b=mlp(100, 60, 5))
+    net.register_buffer("table", torch.zeros(10_000))
+    result = prune(net, draw(4, 8), keep=budget, method=method)
+    share = result.parameters_after / result.parameters_before
+    if budget.neurons is not None:
+        share = sum(g.neurons_after for g in result.groups) / 360
+    assert 0.28 < share <= 0.3
+
+
+def test_a_layer_of_zeros_keeps_one_neuron():
+    net = mlp(6, 12, 3)
+    nn.init.zeros_(net[0].weight)
+    nn.init.zeros_(net[0].bias)
+    result = prune(net, draw(4, 6), keep=0.5)
+    assert result.model[0].out_features == 1
+    assert_same_outputs(result.model, net, [lambda model: model(draw(9, 6))])
+
+
+def test_a_single_neuron_stays():
+    assert prune(mlp(6, 1, 3), draw(4, 6), keep=0.1).groups[0].kept == (0,)
+
+
+def test_pruning_again_works():
+    once = prune(three_layers(), draw(4, 8), keep=0.5).model
+    assert prune(once, draw(4, 8), keep=0.5).model[0].out_features == 10
+
+
+def test_the_pruned_model_learns():
+    model = prune(three_layers(), draw(4, 8), keep=0.5).model
+    model(draw(4, 8)).sum().backward()
+    assert all(p.grad is not None and p.grad.shape == p.shape for p in model.parameters())
+
+
+def test_progress_tells_what_is_done():
+    told = []
+    prune(three_layers(), draw(4, 8), keep=0.5, progress=lambda *news: told.append(news))
+    cutting = [("cutting", 0, 2), ("cutting", 1, 2)]
+    assert told == [("reading the model", 0, 1), *cutting, ("checking", 0, 1)]
+
+
+def test_result_says_where_it_comes_from():
+    result = prune(three_layers(), draw(4, 8), keep=0.5, seed=np.int64(3), queries=Ball(2.5))
+    record = result.to_json()
+    assert record["seed"] == 3
+    assert "256 queries of norm 2.5" in record["query_space"]
+    assert "0: 40 → 20 neurons" in str(result)
+    assert "4: left whole: its output leaves the network" in str(result)
+
+
+BAD_ARGUMENTS = {
+    "keep of 0": ({"keep": 0}, r"keep must be a number in \(0, 1\], got 0; .*keep=0.5"),
+    "keep of 1.5": ({"keep": 1.5}, "got 1.5"),
+    "negative keep": ({"keep": -0.5}, "got -0.5"),
+    "keep of NaN": ({"keep": float("nan")}, "got nan"),
+    "keep in words": ({"keep": "half"}, "got 'half'"),
+    "no keep": ({"keep": None}, "got None"),
+    "keep as truth": ({"keep": True}, "got True"),
+    "keep by name of 2": ({"keep": {"0": 2}}, r"keep\['0'\] must be a number in \(0, 1\], got 2"),
+    "keep by a wrong name": ({"keep": {"7": 0.5, "4": 0.5}}, "keep names 4, 7, .*that can: 0, 2"),
+    "unknown method": ({"method": "best"}, "method must be one of importance, priority.*'best'"),
+    "unknown order": ({"order": "sideways"}, "order must be one of top_down, bottom_up.*sideways"),
+    "round_to of 0": ({"round_to": 0}, "round_to must be a whole number of at least 1, got 0"),
+    "round_to of 1.5": ({"round_to": 1.5}, "got 1.5"),
+    "negative seed": ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+    "seed in words": ({"seed": "x"}, "got 'x'"),
+    "queries as a number": ({"queries": 9.2}, "queries must be a coreprune.Ball or None, got 9.2"),
+    "skip of no layer": ({"skip": ["0", "9"]}, "skip names 9, .* the layers are 0, 2, 4"),
+    "skip of an activation": ({"skip": ["1"]}, "skip names 1"),
+    "skip as a string": ({"skip": "02"}, r"skip must be a collection.* pass \['02'\]"),
+    "wrong shape": ({"example_inputs": draw(4, 7)}, r"example_inputs must run.*\(4, 7\)"),
+    "no inputs": ({"example_inputs": ()}, "example_inputs must run.*no tensor"),
+    "infinite inputs": ({"example_inputs": draw(4, 8) / 0}, "NaN or infinite inputs to 0"),
+    "inputs of NaN": ({"example_inputs": draw(4, 8) * torch.nan}, "NaN or infinite inputs to 0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARGUMENTS)
+def test_bad_arguments_are_named_with_their_rule(name):
+    change, words = BAD_ARGUMENTS[name]
+    net = three_layers()
+    before = snapshot(net)
+    arguments = {"example_inputs": draw(4, 8), "keep": 0.5} | change
+    with pytest.raises(ArgumentError, match=words):
+        prune(net, **arguments)
+    assert snapshot(net) == before
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("tensor", ["a.weight", "b.bias", "n.running_var"])
+def test_entries_that_are_not_finite_are_named(tensor, value):
+    net = named(a=nn.Linear(6, 12), n=nn.BatchNorm1d(12), b=nn.Linear(12, 3))
+    net.state_dict()[tensor].view(-1)[0] = value
+    with pytest.raises(UnsupportedModelError, match=f"NaN or infinite entries in {tensor};"):
+        prune(net, draw(4, 6), keep=0.5)
+
+
+class Uncopyable(nn.Module):
+    def __deepcopy__(self, memo):
+        raise ValueError("not me")
+
+
+UNSUPPORTED = {
+    "lazy": (lambda: named(a=nn.LazyLinear(5)), "a.weight, a.bias; run the model"),
+    "lazy norm": (
+        lambda: named(n=nn.LazyBatchNorm1d(affine=False)),
+        "n.running_mean, n.running_var; run the model",
+    ),
+    "uncopyable": (Uncopyable, "cannot be deep-copied .not me.; detach"),
+    "meta": (lambda: mlp(6, 12, 3).to("meta"), "no values in 0.weight, .* load its weights"),
+    "scripted": (
+        lambda: torch.jit.ScriptModule(),
+        "compiled by torch.jit; pass the torch.nn.Module",
+    ),
+    "no layers": (nn.ReLU, "It has no layer with weights"),
+    "one layer": (lambda: nn.Linear(6, 3), "output leaves the network"),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_models_that_cannot_be_handled_are_refused_with_the_way_out(name):
+    make, words = UNSUPPORTED[name]
+    example = draw(4, 6).to("meta" if name == "meta" else "cpu")
+    with pytest.raises(UnsupportedModelError, match=words):
+        prune(make(), example, keep=0.5)
+
+
+@pytest.mark.parametrize("model", [None, "net.pt", nn.Linear])
+def test_what_is_no_module_is_refused(model):
+    with pytest.raises(ArgumentError, match=r"model must be a torch.nn.Module, got"):
+        prune(model, draw(4, 6), keep=0.5)
