@@ -151,9 +151,10 @@ def _within(
     low, high = 0.0, 1.0
     if kept(at(low)) > target:
         kind = "parameters" if budget.neurons is None else "neurons"
+        least = math.ceil(kept(at(low)) * 10_000) / 10_000
         raise ArgumentError(
             f"Budget({kind}={target}) cannot be reached: with the least widths "
-            f"{kept(at(low)):.4f} of the {kind} stay; ask for that share or more, or lower round_to"
+            f"{least:.4f} of the {kind} stay; ask for that share or more, or lower round_to"
         )
     if kept(everything) <= target:
         return everything
