@@ -1,0 +1,77 @@
+import logging
+import warnings
+
+import pytest
+import torch
+from networks import CASES, Forward, draw, mlp, named
+from torch import nn
+
+from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.torch_module.export import exported_parts
+
+
+def parts_of(name):
+    case = CASES[name]
+    return exported_parts(case.make().eval(), Call(args=case.args, kwargs=case.kwargs))
+
+
+def test_a_whole_model_is_one_part():
+    (part,) = parts_of("ReLU")
+    assert (part.prefix, part.note) == ("", "")
+    assert part.program is not None
+
+
+def test_where_the_whole_fails_its_submodules_are_exported():
+    failed, *parts = parts_of("branching")
+    assert failed.program is None
+    assert "data-dependent" in failed.note
+    assert [part.prefix for part in parts] == ["a", "b"]
+    assert all(part.program is not None for part in parts)
+
+
+def test_a_submodule_that_fails_is_opened_in_its_turn():
+    case = CASES["branching"]
+    net = named(outer=case.make(), head=nn.Linear(2, 2)).eval()
+    parts = exported_parts(net, Call(args=case.args))
+    assert [(part.prefix, part.program is not None) for part in parts] == [
+        ("", False),
+        ("outer", False),
+        ("outer.a", True),
+        ("outer.b", True),
+        ("head", True),
+    ]
+
+
+def test_submodules_that_do_not_run_are_no_programs():
+    def forward(net, x):
+        return net.a(x) if x.sum().item() < 1e9 else net.b(x)
+
+    net = Forward(forward, a=mlp(6, 12, 3), b=mlp(6, 12, 3)).eval()
+    _, ran, idle = exported_parts(net, Call(args=(draw(4, 6),)))
+    assert ran.program is not None
+    assert (idle.program, idle.note) == (None, "")
+
+
+def test_a_failure_makes_no_noise_and_leaves_no_trace(capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parts_of("branching")
+    assert capfd.readouterr() == ("", "")
+    assert logging.root.manager.disable == logging.NOTSET
+
+
+def test_hooks_are_gone_afterwards():
+    case = CASES["branching"]
+    net = case.make().eval()
+    exported_parts(net, Call(args=case.args))
+    assert not any(module._forward_pre_hooks for module in net.modules())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_submodules_are_passed_over():
+    def forward(net, x):
+        return net.b(net.a(x)) if x.sum().item() < 1e9 else x
+
+    net = Forward(forward, a=torch.jit.script(nn.Linear(6, 6)), b=mlp(6, 12, 3)).eval()
+    parts = exported_parts(net, Call(args=(draw(4, 6),)))
+    assert {part.prefix for part in parts if part.program is not None} == {"b"}

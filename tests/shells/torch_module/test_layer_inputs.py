@@ -1,0 +1,52 @@
+import pytest
+import torch
+from networks import Forward, Raw, draw, mlp
+from torch import nn
+
+from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.torch_module.layer_inputs import largest_input_norms
+from coreprune.shells.torch_module.lower import tensors_of
+
+
+def norms(model, *calls, names):
+    tensors = tensors_of(model)
+    wanted = {name: tensors[name] for name in names}
+    return largest_input_norms(model, [Call(args=(x,)) for x in calls], wanted)
+
+
+def test_the_largest_norm_over_all_calls():
+    net, small, large = mlp(6, 12, 3), draw(4, 6), 3 * draw(9, 6)
+    found = norms(net, small, large, small, names=["0.weight", "2.weight"])
+    assert found["0.weight"] == pytest.approx(float(large.norm(dim=1).max()))
+    hidden = torch.cat([net[0](small), net[0](large)]).relu()
+    assert found["2.weight"] == pytest.approx(hidden.norm(dim=1).max().item(), rel=1e-5)
+
+
+def test_rows_of_sequences_count_one_by_one():
+    x = draw(4, 5, 6)
+    found = norms(mlp(6, 12, 3), x, names=["0.weight"])
+    assert found["0.weight"] == pytest.approx(float(x.norm(dim=-1).max()))
+
+
+def test_weights_without_layers_by_position_and_by_keyword():
+    net, x = Raw(), draw(4, 6)
+    found = norms(net, x, names=["first", "second"])
+    assert found["first"] == pytest.approx(float(x.norm(dim=1).max()))
+    assert found["second"] > 0
+
+
+def test_the_feed_forward_half_of_an_encoder_is_seen():
+    net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    assert norms(net, draw(2, 5, 8), names=["linear1.weight"])["linear1.weight"] > 1
+
+
+def test_a_layer_that_is_not_reached_has_none():
+    net = Forward(lambda m, x: m.a(x), a=nn.Linear(6, 3), b=nn.Linear(6, 3))
+    assert norms(net, draw(4, 6), names=["b.weight"]) == {"b.weight": 0.0}
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_what_is_not_finite_is_infinite(value):
+    bad = torch.full((1, 6), value)
+    found = norms(nn.Linear(6, 3), draw(4, 6), bad, draw(4, 6), names=["weight"])
+    assert found["weight"] == torch.inf

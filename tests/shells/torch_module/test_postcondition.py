@@ -1,0 +1,107 @@
+"""The check must fail: every wrong cut that it is there for is made and must be reported."""
+
+import pytest
+import torch
+from networks import CASES, Forward, draw, named, trained_norm
+from torch import nn
+
+from coreprune.graph.cut import Cut, shrink, widen
+from coreprune.graph.groups import find_groups
+from coreprune.shells.torch_module.postcondition import violation
+from coreprune.shells.torch_module.subject import prepare
+
+KEPT = torch.tensor([1, 4, 5, 9])
+
+
+def check(model, *args, spoil=None, kwargs=None):
+    """Cut the first group, spoil the outcome, and ask."""
+    subject = prepare(model, args, example_kwargs=kwargs)
+    group = find_groups(subject.graph).groups[0]
+    parameters = subject.graph.parameters
+    weights = tuple(2 * parameters[c.affine.weight][:, KEPT] for c in group.consumers)
+    cut = Cut(group=group, indices=KEPT, weights=weights)
+    small = shrink(parameters, cut)
+    wide = dict(widen(small, parameters, [cut]))
+    if spoil is not None:
+        name, change = spoil
+        small[name] = change(small[name])
+    return violation(subject.working, subject.call, small=small, wide=wide)
+
+
+def normed():
+    torch.manual_seed(0)
+    return named(a=nn.Linear(6, 12), n=trained_norm(12), r=nn.ReLU(), b=nn.Linear(12, 3))
+
+
+def test_a_right_cut_passes():
+    assert check(normed(), draw(4, 6)) is None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        ("a.bias", lambda b: b.flip(0)),
+        ("a.bias", torch.zeros_like),
+        ("a.weight", lambda w: w.flip(0)),
+        ("b.weight", lambda w: w.flip(1)),
+        ("b.weight", lambda w: w / 2),
+        ("b.bias", lambda b: b + 0.1),
+        ("n.running_mean", lambda m: m.flip(0)),
+        ("n.running_var", torch.ones_like),
+        ("n.weight", lambda w: w.flip(0)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_wrong_tensors_are_reported(spoil, dtype):
+    reason = check(normed().to(dtype), draw(4, 6).to(dtype), spoil=spoil)
+    assert reason == "cutting it changes more than its own neurons"
+
+
+def test_a_wrong_width_is_reported():
+    reason = check(normed(), draw(4, 6), spoil=("b.weight", lambda w: w[:, :3]))
+    assert "its width is fixed somewhere in the model's code" in reason
+
+
+def test_half_precision_is_compared_with_its_own_slack():
+    model, x = normed().bfloat16(), draw(4, 6).bfloat16()
+    assert check(model, x) is None
+    assert check(model, x, spoil=("b.weight", lambda w: -w)) is not None
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda y: y.double(),
+        lambda y: torch.complex(y, -y),
+        lambda y: (y.sum().item(), y.argmax(1), "name"),
+        lambda y: complex(y.sum().item(), 1.0),
+        lambda y: {"a": [y, None]},
+        lambda y: y.masked_fill(torch.eye(*y.shape, dtype=torch.bool), -torch.inf),
+    ],
+)
+def test_outputs_of_every_kind_are_compared(wrap):
+    torch.manual_seed(0)
+    net = Forward(lambda m, x: wrap(m.b(m.a(x).relu())), a=nn.Linear(6, 12), b=nn.Linear(12, 3))
+    assert check(net, draw(4, 6)) is None
+    assert check(net, draw(4, 6), spoil=("b.weight", lambda w: w + 1)) is not None
+
+
+def test_the_other_batch_size_counts():
+    def forward(net, x):
+        return net.b(net.a(x).relu()) * (1 if len(x) == 4 else net.b.weight.sum())
+
+    net = Forward(forward, a=nn.Linear(6, 12), b=nn.Linear(12, 3))
+    assert check(net, draw(4, 6), spoil=("a.bias", lambda b: b)) is None
+    hidden = Forward(
+        lambda m, x: m.b(m.a(x).relu() if len(x) == 4 else m.a(x).relu().view(-1, 12)),
+        a=nn.Linear(6, 12),
+        b=nn.Linear(12, 3),
+    )
+    assert "its width is fixed" in check(hidden, draw(4, 6))
+
+
+@pytest.mark.parametrize("name", ["read in training only", "leaving in training only"])
+def test_branches_of_training_count(name):
+    case = CASES[name]
+    assert "training" in check(case.make(), *case.args)

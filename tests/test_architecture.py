@@ -1,0 +1,83 @@
+"""Imports point one way: cli, report → prune → shells → graph, queries → core."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import coreprune
+
+SOURCE = Path(coreprune.__file__).parent
+MODULES = {path.relative_to(SOURCE.parent): path for path in sorted(SOURCE.rglob("*.py"))}
+RANKS = {
+    "errors": 0,
+    "core": 1,
+    "graph": 2,
+    "queries": 2,
+    "shells": 3,
+    "result": 4,
+    "budget": 4,
+    "query_space": 4,
+    "inspection": 5,
+    "prune": 5,
+}
+"""A module imports its own package and those of lower rank; what is not named here is on top."""
+FOREIGN_TO_CORE = {
+    "nn",
+    "onnx",
+    "onnxruntime",
+    "transformers",
+    "safetensors",
+    "pathlib",
+    "json",
+    "os",
+}
+
+
+def imported(path):
+    """Every module or name that a file imports, dotted."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def package(parts):
+    return parts[1].removesuffix(".py") if len(parts) > 1 else ""
+
+
+def rank(name):
+    return RANKS.get(name, 9)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_point_down(module):
+    own = package(module.parts)
+    for name in imported(MODULES[module]):
+        parts = name.split(".")
+        if parts[0] != "coreprune":
+            continue
+        other = package(parts)
+        same = own == other and rank(own) < 9
+        assert same or rank(other) < rank(own), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if package(m.parts) in {"core", "graph"}], ids=str
+)
+def test_the_core_knows_no_modules_and_no_files(module):
+    for name in imported(MODULES[module]):
+        parts = name.split(".")
+        functional = parts[:3] == ["torch", "nn", "functional"]
+        assert functional or not FOREIGN_TO_CORE & set(parts), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_no_module_is_pickled(module):
+    for name in imported(MODULES[module]):
+        assert name.split(".")[0] not in {"pickle", "dill", "cloudpickle", "shelve"}
+    source = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    calls = [ast.unparse(node.func) for node in ast.walk(source) if isinstance(node, ast.Call)]
+    assert not {"torch.load", "torch.save", "eval", "exec"} & set(calls)

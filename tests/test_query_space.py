@@ -1,0 +1,57 @@
+import pytest
+import torch
+from networks import Forward, draw, mlp
+from torch import nn
+
+from coreprune import ArgumentError, Ball
+from coreprune.graph.groups import find_groups
+from coreprune.query_space import NUM_QUERIES, query_space
+from coreprune.shells.torch_module.subject import prepare
+
+
+def space(model, *args, queries=None, seed=0):
+    subject = prepare(model, args)
+    return query_space(subject, find_groups(subject.graph).groups, queries=queries, seed=seed)
+
+
+def test_radii_are_the_largest_layer_inputs_on_the_examples():
+    net, x = mlp(6, 12, 9, 3), draw(4, 6)
+    found = space(net, x)
+    assert found.radii["0"] == pytest.approx(float(x.norm(dim=1).max()))
+    hidden = net[0](x).relu().detach()
+    assert found.radii["2"] == pytest.approx(float(hidden.norm(dim=1).max()))
+    assert f"norm at most {float(x.norm(dim=1).max()):.4g}" in found.words
+
+
+def test_a_ball_fixes_the_first_radius():
+    net = mlp(6, 12, 9, 3)
+    found = space(net, draw(4, 6), queries=Ball(9.0))
+    assert found.radii["0"] == pytest.approx(9.0)
+    assert found.words == f"layer inputs no larger than on {NUM_QUERIES} queries of norm 9"
+    assert found.radii["2"] != space(net, draw(4, 6), queries=Ball(9.0), seed=1).radii["2"]
+
+
+def test_zero_examples_take_a_ball_by_dimension():
+    found = space(mlp(9, 12, 3), torch.zeros(2, 9))
+    assert found.radii["0"] == pytest.approx(3.0)
+    assert "the example inputs are zero" in found.words
+
+
+@pytest.mark.parametrize(
+    ("model", "args"),
+    [
+        (Forward(lambda m, x, y: m.n(x + y), n=mlp(6, 12, 3)), (draw(4, 6), draw(4, 6))),
+        (nn.Sequential(nn.Embedding(5, 6), mlp(6, 12, 3)), (torch.tensor([[1, 2]]),)),
+        (mlp(6, 12, 3), (draw(6),)),
+    ],
+)
+def test_a_ball_needs_one_batch_of_numbers(model, args):
+    assert all(radius > 0 for radius in space(model, *args).radii.values())
+    with pytest.raises(ArgumentError, match="one floating-point input that has a batch axis"):
+        space(model, *args, queries=Ball(1.0))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_inputs_that_are_not_finite_are_refused(value):
+    with pytest.raises(ArgumentError, match="NaN or infinite inputs to 0"):
+        space(mlp(6, 12, 3), draw(4, 6).index_fill(1, torch.tensor([2]), value))
