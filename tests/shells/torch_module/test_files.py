@@ -83,7 +83,9 @@ def test_an_empty_directory_is_filled(result, tmp_path):
     "error", [OSError("disk full"), safetensors.SafetensorError("disk full"), KeyboardInterrupt()]
 )
 @pytest.mark.parametrize("step", ["save_file", "json", "replace"])
-def test_when_writing_fails_nothing_is_left(result, tmp_path, monkeypatch, step, error):
+def test_when_writing_fails_nothing_is_left(  # noqa: PLR0917 (fixtures and cases)
+    result, tmp_path, monkeypatch, step, error
+):
     def fail(*_, **__):
         raise error
 
@@ -180,9 +182,9 @@ def test_all_that_does_not_fit_is_listed_and_the_model_stays(saved):
 
 
 def test_a_lazy_or_missing_model_is_refused(saved):
-    with pytest.raises(UnsupportedModelError, match="parameters without a shape yet: 0.weight"):
+    with pytest.raises(UnsupportedModelError, match=r"parameters without a shape yet: 0\.weight"):
         load(saved, into=nn.Sequential(nn.LazyLinear(3)))
-    with pytest.raises(ArgumentError, match="must be a torch.nn.Module"):
+    with pytest.raises(ArgumentError, match=r"must be a torch\.nn\.Module"):
         load(saved, into="model.py")
 
 
@@ -195,7 +197,7 @@ def test_a_state_of_other_things_than_tensors_is_refused(tmp_path):
             pass
 
     net = named(a=Odd(6, 12), r=nn.ReLU(), b=nn.Linear(12, 3))
-    with pytest.raises(UnsupportedModelError, match="not tensors: a._extra_state"):
+    with pytest.raises(UnsupportedModelError, match=r"not tensors: a\._extra_state"):
         prune(net, draw(4, 6), keep=0.5).save(tmp_path / "small")
     assert list(tmp_path.iterdir()) == []
 

@@ -80,7 +80,7 @@ def test_a_module_called_module_is_no_wrapper():
 
 @pytest.mark.parametrize("model", [None, "x", nn.Linear, 3])
 def test_only_modules_are_modules(model):
-    with pytest.raises(ArgumentError, match="must be a torch.nn.Module, got"):
+    with pytest.raises(ArgumentError, match=r"must be a torch\.nn\.Module, got"):
         unwrapped(model)
 
 
