@@ -40,7 +40,7 @@ def save(
 
     Raises:
         ArgumentError: When the directory is not new or cannot be written.
-        UnsupportedModelError: When the state holds something else than tensors.
+        UnsupportedModelError: When the state holds more than parameters and buffers.
     """
     check_target(directory)
     tensors, aliases = _state(model)
@@ -138,14 +138,14 @@ def _state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     names = canonical_names(model)
     tensors, aliases = {}, {}
     state = model.state_dict()
-    strange = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    strange = [name for name in state if name not in names]
     if strange:
         raise UnsupportedModelError(
-            f"the state holds values that are not tensors: {', '.join(strange)}; "
-            "safetensors cannot keep them"
+            f"the state holds what is no parameter or buffer: {', '.join(strange)}; "
+            "coreprune cannot restore it"
         )
     for name, tensor in state.items():
-        first = names.get(name, name)
+        first = names[name]
         if first == name:
             tensors[name] = tensor.detach().cpu().contiguous()
         else:
