@@ -65,8 +65,7 @@ def importance_draws(
 
 def expected_distinct(num_draws: int, sensitivities: Tensor) -> float:
     """Σ_j 1 − (1 − pr_j)^m: the expected number of distinct neurons in m draws."""
-    pr = probabilities(sensitivities.double())
-    return float(-torch.expm1(num_draws * torch.log1p(-pr.clamp_max(1 - 1e-16))).sum())
+    return _distinct(num_draws, _log_missed(sensitivities))
 
 
 def draws_for_distinct(num_neurons: int, sensitivities: Tensor) -> int:
@@ -83,18 +82,25 @@ def draws_for_distinct(num_neurons: int, sensitivities: Tensor) -> int:
         >>> draws_for_distinct(2, torch.ones(4))
         2
     """
+    missed = _log_missed(sensitivities)
     low = high = num_neurons
-    while expected_distinct(high, sensitivities) < num_neurons:
+    while _distinct(high, missed) < num_neurons:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        if expected_distinct(middle, sensitivities) < num_neurons:
-            low = middle
-        else:
-            high = middle
-    undershoot = num_neurons - expected_distinct(low, sensitivities)
-    overshoot = expected_distinct(high, sensitivities) - num_neurons
+        low, high = (middle, high) if _distinct(middle, missed) < num_neurons else (low, middle)
+    undershoot = num_neurons - _distinct(low, missed)
+    overshoot = _distinct(high, missed) - num_neurons
     return low if undershoot <= overshoot else high
+
+
+def _log_missed(sensitivities: Tensor) -> Tensor:
+    """ln(1 − pr_j): the logarithm of the probability that one draw misses a neuron."""
+    return torch.log1p(-probabilities(sensitivities.double()).clamp_max(1 - 1e-16))
+
+
+def _distinct(num_draws: int, log_missed: Tensor) -> float:
+    return float(-torch.expm1(num_draws * log_missed).sum())
 
 
 def _multinomial_counts(num_draws: int, pr: Tensor, generator: Generator) -> Tensor:
