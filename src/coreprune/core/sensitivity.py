@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from coreprune.core.elementwise import Activation
+from coreprune.errors import ArgumentError
 
 
 def sensitivities(
@@ -30,6 +31,9 @@ def sensitivities(
     Returns:
         Non-negative sensitivities in float64. Shape (n,).
 
+    Raises:
+        ArgumentError: When φ overflows on the ball.
+
     Example:
         >>> from coreprune.core.activations import relu
         >>> points, weights = torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([[1.0, -2.0]])
@@ -42,7 +46,14 @@ def sensitivities(
     """
     reach = query_radius * _row_norms(points)
     centre = torch.zeros_like(reach) if bias is None else bias.double()
-    return _column_peaks(weights) * activation.supremum(centre - reach, centre + reach)
+    supremum, peaks = activation.supremum(centre - reach, centre + reach), _column_peaks(weights)
+    s = torch.where(peaks > 0, peaks * supremum, 0.0)
+    if not torch.isfinite(s).all():
+        raise ArgumentError(
+            f"query_radius must keep {activation.name} finite on every pre-activation, "
+            f"got {query_radius}; pass a smaller one"
+        )
+    return s
 
 
 def slope_sensitivities(
@@ -77,14 +88,10 @@ def probabilities(sensitivities: Tensor) -> Tensor:
 
 
 def _row_norms(points: Tensor) -> Tensor:
-    norms: Tensor = torch.linalg.vector_norm(_at_least_single(points), dim=1)
-    return norms.double()
+    norms: Tensor = torch.linalg.vector_norm(points, dim=1, dtype=torch.float64)
+    return norms
 
 
 def _column_peaks(weights: Tensor) -> Tensor:
-    peaks: Tensor = torch.linalg.vector_norm(_at_least_single(weights), ord=torch.inf, dim=0)
-    return peaks.double()
-
-
-def _at_least_single(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype.itemsize >= 4 else tensor.float()
+    peaks: Tensor = torch.linalg.vector_norm(weights, ord=torch.inf, dim=0, dtype=torch.float64)
+    return peaks
