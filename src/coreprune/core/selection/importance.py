@@ -57,16 +57,29 @@ def importance_draws(
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, Algorithm 1.
     """
     pr = probabilities(sensitivities.double().cpu())
-    counts = _multinomial_counts(num_draws, pr, generator)
-    indices = counts.nonzero().flatten()
-    factors = counts[indices] / (num_draws * pr[indices])
-    return reweighted(weights, indices, factors, num_draws=num_draws)
+    return weighted_by_counts(weights, pr, _multinomial_counts(num_draws, pr, generator))
+
+
+def weighted_by_counts(weights: Tensor, probabilities: Tensor, counts: Tensor) -> WeightedSubset:
+    """The coreset of an outcome of the draws: u_ij = w_ij · count_j / (m pr_j), m = Σ_j count_j.
+
+    Args:
+        weights: Outgoing weights w_ij. Shape (k, n).
+        probabilities: pr_j. Shape (n,).
+        counts: How often each neuron was drawn, in float64. Shape (n,).
+
+    Returns:
+        The coreset of the neurons drawn at least once.
+    """
+    indices, num_draws = counts.nonzero().flatten(), counts.sum()
+    factors = counts[indices] / (num_draws * probabilities[indices])
+    return reweighted(weights, indices, factors, num_draws=int(num_draws))
 
 
 def expected_distinct(num_draws: int, sensitivities: Tensor) -> float:
     """Σ_j 1 − (1 − pr_j)^m: the expected number of distinct neurons in m draws."""
     pr = probabilities(sensitivities.double())
-    return float(-torch.expm1(num_draws * torch.log1p(-pr.clamp_max(1 - 1e-16))).sum())
+    return float(-torch.expm1(float(num_draws) * torch.log1p(-pr.clamp_max(1 - 1e-16))).sum())
 
 
 def draws_for_distinct(num_neurons: int, sensitivities: Tensor) -> int:

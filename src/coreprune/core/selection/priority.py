@@ -32,8 +32,25 @@ def priority(
         >>> len(priority(weights, s, num_neurons=2, generator=Generator()).indices)
         2
     """
-    s = sensitivities.double().cpu()
-    r = 1 - torch.rand(len(s), dtype=torch.float64, generator=generator)
+    r = 1 - torch.rand(len(sensitivities), dtype=torch.float64, generator=generator)
+    return highest_priority(weights, sensitivities.double().cpu(), r, num_neurons=num_neurons)
+
+
+def highest_priority(
+    weights: Tensor, sensitivities: Tensor, uniforms: Tensor, *, num_neurons: int
+) -> WeightedSubset:
+    """The coreset of an outcome of the draws: no randomness is left in it.
+
+    Args:
+        weights: Outgoing weights w_ij. Shape (k, n).
+        sensitivities: s_j in float64. Shape (n,).
+        uniforms: r_j in (0, 1]. Shape (n,).
+        num_neurons: m ≥ 1.
+
+    Returns:
+        As `priority`.
+    """
+    s, r = sensitivities, uniforms
     alive = int((s > 0).sum())
     if num_neurons >= max(1, alive):
         indices = s.nonzero().flatten() if alive else torch.zeros(1, dtype=torch.long)
