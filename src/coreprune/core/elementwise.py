@@ -212,6 +212,6 @@ def compose(*stages: Activation) -> Activation:
 
 def _product(left: Number, right: Number) -> Number:
     """The product of two Lipschitz constants, in which a constant function beats a jump."""
-    factors = torch.as_tensor(left).double(), torch.as_tensor(right).double()
+    factors = [torch.as_tensor(value, dtype=torch.float64) for value in (left, right)]
     product = (factors[0] * factors[1]).nan_to_num(nan=0.0, posinf=math.inf)
     return product if product.ndim else float(product)
