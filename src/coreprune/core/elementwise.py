@@ -47,7 +47,8 @@ class Activation:
         function: φ on a tensor whose last axis holds the neurons.
         extent: (low, high) ↦ the least and the greatest value of φ on [low, high], exact for the
             family in `activations`.
-        lipschitz: The smallest L with |φ(y) − φ(z)| ≤ L|y − z|; infinite for a step.
+        lipschitz: An L with |φ(y) − φ(z)| ≤ L|y − z|, the smallest for the family in
+            `activations`; infinite for a step.
         envelope: The line and remainder, or None when there is none.
 
     Example:

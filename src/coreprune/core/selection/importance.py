@@ -42,7 +42,7 @@ def importance_draws(
 ) -> WeightedSubset:
     """Draw m neurons i.i.d. with pr_j = s_j / t and set u_ij = w_ij · count_j / (m pr_j).
 
-    E[Σ_j u_ij h_j(x)] = Σ_j w_ij h_j(x) for every x.
+    E[Σ_j u_ij h_j(x)] = Σ_j w_ij h_j(x) for every query of the ball.
 
     Args:
         weights: Outgoing weights w_ij. Shape (k, n).

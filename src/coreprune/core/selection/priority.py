@@ -12,8 +12,8 @@ def priority(
     """Keep the m neurons of highest priority q_j = s_j / r_j, r_j uniform on (0, 1].
 
     With τ the (m + 1)-th largest priority, u_ij = w_ij · max(1, τ / s_j): the Horvitz-Thompson
-    weights given τ. E[u_ij] = w_ij with u_ij = 0 for the neurons left out, so the estimate of the
-    next layer's inputs is unbiased for every query.
+    weights given τ. E[u_ij] = w_ij where s_j > 0, with u_ij = 0 for the neurons left out, so the
+    estimate of the next layer's inputs is unbiased for every query of the ball.
 
     Args:
         weights: Outgoing weights w_ij. Shape (k, n).
