@@ -53,8 +53,8 @@ def test_a_tensor_of_integers_is_named(name):
         ({"num_neurons": 0}, r"^num_neurons must be between 1 and the layer's 6, got 0"),
         ({"num_neurons": 7}, r"^num_neurons must be between 1 and the layer's 6, got 7"),
         ({"query_radius": -1.0}, r"^query_radius must be finite and not negative, got -1\.0"),
-        ({"query_radius": math.inf}, r"^query_radius .* got inf"),
-        ({"query_radius": math.nan}, r"^query_radius .* got nan"),
+        ({"query_radius": math.inf}, r"^query_radius must be finite .* got inf"),
+        ({"query_radius": math.nan}, r"^query_radius must be finite .* got nan"),
         ({"method": "best"}, r"^method must be one of importance, .*, got 'best'"),
     ],
 )
