@@ -10,6 +10,10 @@ from torch import Generator, Tensor
 
 from coreprune.core.activations import gelu, relu
 from coreprune.core.coreset import METHODS, Method, layer_coreset, select
+from coreprune.core.selection.importance import importance
+from coreprune.core.selection.magnitude import magnitude
+from coreprune.core.selection.priority import priority
+from coreprune.core.selection.uniform import uniform
 from coreprune.core.sensitivity import sensitivities
 from coreprune.core.subset import WeightedSubset
 
@@ -206,19 +210,19 @@ def test_what_a_coreset_leaves_out_at_full_width_is_silent_on_the_ball(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_by_name_it_is_the_same_coreset(method):
+def test_a_name_leads_to_its_method(method):
     layer = random_layer(20)
     s = sensitivities(
         layer.points, layer.weights, activation=gelu(), query_radius=2.0, bias=layer.bias
     )
-    named = select(
-        method,
-        layer.points,
-        layer.weights,
-        sensitivities=s,
-        num_neurons=8,
-        generator=Generator().manual_seed(0),
-    )
+    generator = Generator().manual_seed(0)
+    sampled = {"num_neurons": 8, "generator": generator}
+    direct = {
+        "importance": lambda: importance(layer.weights, s, **sampled),
+        "priority": lambda: priority(layer.weights, s, **sampled),
+        "uniform": lambda: uniform(layer.weights, **sampled),
+        "magnitude": lambda: magnitude(layer.points, layer.weights, num_neurons=8),
+    }[method]()
     subset = _coreset(layer, method, 8)
-    assert torch.equal(named.indices, subset.indices)
-    assert torch.equal(named.weights, subset.weights)
+    assert torch.equal(direct.indices, subset.indices)
+    assert torch.equal(direct.weights, subset.weights)
