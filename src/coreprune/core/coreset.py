@@ -1,6 +1,5 @@
 """A coreset of one neuron, and of a whole layer, on plain tensors."""
 
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
@@ -58,7 +57,7 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
         >>> torch.equal(subset.weights, weights)
         True
     """
-    _check_shapes(points, weights, bias)
+    check_layer(points, weights, bias)
     if not 1 <= num_neurons <= len(points):
         raise ArgumentError(
             f"num_neurons must be between 1 and the layer's {len(points)}, got {num_neurons}"
@@ -66,8 +65,6 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
     if not 0 <= query_radius < float("inf"):
         raise ArgumentError(f"query_radius must be finite and not negative, got {query_radius}")
     s = sensitivities(points, weights, activation=activation, query_radius=query_radius, bias=bias)
-    if not torch.isfinite(s).all():
-        raise ArgumentError(_not_finite({"points": points, "weights": weights, "bias": bias}))
     return select(
         method, points, weights, sensitivities=s, num_neurons=num_neurons, generator=generator
     )
@@ -157,21 +154,23 @@ def check_method(method: str) -> None:
         raise ArgumentError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
 
 
-def _check_shapes(points: Tensor, weights: Tensor, bias: Tensor | None) -> None:
+def check_layer(points: Tensor, weights: Tensor, bias: Tensor | None) -> None:
+    """Refuse a layer whose shapes or dtypes do not fit.
+
+    Raises:
+        ArgumentError: Naming the tensor and the rule.
+    """
     if points.ndim != 2 or weights.ndim != 2 or points.shape[0] != weights.shape[1]:
         raise ArgumentError(
             "points must have shape (n, d) and weights shape (k, n), got "
             f"{tuple(points.shape)} and {tuple(weights.shape)}"
         )
-    if not len(points):
-        raise ArgumentError("points must have at least one row, got none")
+    if 0 in weights.shape:
+        raise ArgumentError(
+            f"weights must have at least one row and one column, got {tuple(weights.shape)}"
+        )
     if bias is not None and bias.shape != points.shape[:1]:
         raise ArgumentError(f"bias must have shape ({len(points)},), got {tuple(bias.shape)}")
-
-
-def _not_finite(tensors: Mapping[str, Tensor | None]) -> str:
-    """What to say of a layer whose sensitivities are not finite."""
-    for name, tensor in tensors.items():
-        if tensor is not None and not torch.isfinite(tensor).all():
-            return f"{name} must be finite, got NaN or infinite entries"
-    return "points and weights are so large that sensitivities overflow; scale them down"
+    for name, tensor in (("points", points), ("weights", weights), ("bias", bias)):
+        if tensor is not None and not tensor.is_floating_point():
+            raise ArgumentError(f"{name} must have a floating-point dtype, got {tensor.dtype}")
