@@ -41,7 +41,8 @@ class Search:
 
     Attributes:
         queries: Queries uniform in the ball, asked first; the worst of them start an ascent each.
-        restarts: Ascents for each sum, half from those and half from the sphere at random.
+        restarts: Ascents for each sum, half from those and half from the sphere at random; two more
+            start where one neuron, or the linear part of one output, is at its largest.
         steps: Gradient steps of each ascent, of a length falling from β/2 to β/200.
     """
 
@@ -103,7 +104,8 @@ def worst_queries(
     first = asked[values.topk(max(1, search.restarts // 2), dim=1).indices]
     rest = torch.randn(len(gamma), search.restarts - search.restarts // 2, d, generator=generator)
     rest *= radius / torch.linalg.vector_norm(rest, dim=2, keepdim=True)
-    query = _ascend(neurons, gamma, torch.cat([first, rest], dim=1), steps=search.steps)
+    starts = torch.cat([first, rest, _informed_starts(neurons, gamma)], dim=1)
+    query = _ascend(neurons, gamma, starts, steps=search.steps)
     query = _inside(query.double(), radius)
     return WorstQueries(
         peak=_magnitude(neurons, coefficients.double(), query[:, None])[:, 0],
@@ -111,6 +113,16 @@ def worst_queries(
         random_peak=values.amax(1).double(),
         random_mean=values.double().mean(1),
     )
+
+
+def _informed_starts(neurons: Neurons, gamma: Tensor) -> Tensor:
+    """Along the p_j of the largest max_i |γ_ij| ‖p_j‖, and the longest Σ_j γ_ij p_j: (C, 2, d)."""
+    points = neurons.points.to(gamma)
+    heaviest = (gamma.abs().amax(1) * torch.linalg.vector_norm(points, dim=1)).argmax(1)
+    pulls = gamma @ points
+    longest = torch.linalg.vector_norm(pulls, dim=2).argmax(1)
+    along = torch.stack([points[heaviest], pulls[torch.arange(len(gamma)), longest]], dim=1)
+    return torch.nn.functional.normalize(along, dim=2) * neurons.query_radius
 
 
 def _at_shared_queries(neurons: Neurons, gamma: Tensor, queries: Tensor) -> Tensor:

@@ -215,7 +215,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes.plot(sizes, [row["eps"]["mean"] for row in rows], "k-", label="ε(m, δ), a priori")
         axes.plot(sizes, [row["largest_output"]["mean"] for row in rows], "k:", label="sup |f|")
         axes.set(xscale="log", yscale="log", xlabel="neurons n")
-        axes.set_title(f"{regime}: slope {slope['mean']:+.3f}")
+        axes.set_title(f"{regime}: slope {slope['mean']:+.3f}", fontsize=9)
         axes.minorticks_off()
     panels[0].set_ylabel("largest error over the ball")
     panels[-1].legend(fontsize=7)
