@@ -1,3 +1,27 @@
 """Smaller ordinary networks from trained ones, without data, with a proven error."""
 
+from coreprune.budget import Budget
+from coreprune.core.coreset import layer_coreset, neuron_coreset
+from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
+from coreprune.inspection import inspect
+from coreprune.prune import prune
+from coreprune.queries.ball import Ball
+from coreprune.result import Inspection, PruneResult
+from coreprune.shells.torch_module.files import load
+
+__all__ = [
+    "ArgumentError",
+    "Ball",
+    "Budget",
+    "FileFormatError",
+    "Inspection",
+    "PruneResult",
+    "UnsupportedModelError",
+    "inspect",
+    "layer_coreset",
+    "load",
+    "neuron_coreset",
+    "prune",
+]
+
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ from coreprune.core.selection.magnitude import magnitude
 from coreprune.core.selection.priority import priority
 from coreprune.core.selection.uniform import uniform
 from coreprune.core.sensitivity import sensitivities
-from coreprune.core.subset import WeightedSubset
+from coreprune.core.subset import WeightedSubset, reweighted
 from coreprune.errors import ArgumentError
 
 Method = Literal["importance", "priority", "uniform", "magnitude"]
@@ -131,6 +131,8 @@ def select(
         ArgumentError: When there is no such method.
     """
     check_method(method)
+    if num_neurons == weights.shape[1]:
+        return reweighted(weights, torch.arange(num_neurons))
     match method:
         case "importance":
             return importance(weights, sensitivities, num_neurons=num_neurons, generator=generator)

@@ -1,0 +1,159 @@
+"""How many neurons each group keeps."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from coreprune.errors import ArgumentError
+from coreprune.graph.cut import columns_of, rows_of
+from coreprune.graph.groups import Group
+from coreprune.graph.ir import Parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A target for the whole network; give exactly one.
+
+    Attributes:
+        parameters: The share of the network's parameters to keep, in (0, 1].
+        neurons: The share of the neurons of all groups to keep, in (0, 1].
+
+    Example:
+        >>> Budget(parameters=0.1)
+        Budget(parameters=0.1, neurons=None)
+    """
+
+    parameters: float | None = None
+    neurons: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {
+            name: share
+            for name, share in (("parameters", self.parameters), ("neurons", self.neurons))
+            if share is not None
+        }
+        if len(given) != 1:
+            raise ArgumentError(f"Budget takes exactly one target, got {len(given)}: {given}")
+        for name, share in given.items():
+            check_share(name, share)
+
+
+Keep = float | Mapping[str, float] | Budget
+"""A share of every group's neurons, a share by layer name, or a target for the whole network."""
+
+
+def check_share(name: str, share: object) -> None:
+    """Refuse what is no share.
+
+    Raises:
+        ArgumentError: Naming the argument, the rule, the value and the way out.
+    """
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        hint = "" if name != "keep" else "; to drop half of the neurons pass keep=0.5"
+        raise ArgumentError(f"{name} must be a number in (0, 1], got {share!r}{hint}")
+
+
+def check_keep(keep: Keep) -> None:
+    """Refuse a keep that no network could satisfy.
+
+    Raises:
+        ArgumentError: When a share is not in (0, 1].
+    """
+    if isinstance(keep, Mapping):
+        for name, share in keep.items():
+            check_share(f"keep[{name!r}]", share)
+    elif not isinstance(keep, Budget):
+        check_share("keep", keep)
+
+
+def widths(
+    keep: Keep, groups: Sequence[Group], parameters: Parameters, *, round_to: int = 1
+) -> dict[str, int]:
+    """The neurons that every group keeps.
+
+    Args:
+        keep: What the user asked for.
+        groups: The groups.
+        parameters: The network's tensors, for their shapes.
+        round_to: Widths become multiples of this where the layer is wide enough.
+
+    Returns:
+        A width between 1 and the group's neurons, by the group's name.
+
+    Raises:
+        ArgumentError: When a layer is named that is no group, or the target cannot be reached; the
+            message then says what can.
+    """
+    if isinstance(keep, Budget):
+        return _within(keep, groups, parameters, round_to=round_to)
+    if isinstance(keep, Mapping):
+        unknown = sorted(set(keep) - {group.name for group in groups})
+        if unknown:
+            known = ", ".join(group.name for group in groups)
+            raise ArgumentError(
+                f"keep names {', '.join(unknown)}, which cannot be cut; layers that can: {known}"
+            )
+        return {
+            group.name: _width(group.neurons, keep.get(group.name, 1.0), round_to)
+            for group in groups
+        }
+    return {group.name: _width(group.neurons, keep, round_to) for group in groups}
+
+
+def parameters_kept(
+    width_of: Mapping[str, int], groups: Sequence[Group], parameters: Parameters
+) -> int:
+    """How many numbers the groups' parameters hold once every group has its width."""
+    shapes = {name: list(parameters[name].shape) for group in groups for name in _touched(group)}
+    for group in groups:
+        for name in rows_of(group):
+            if shapes[name][0] == group.neurons:
+                shapes[name][0] = width_of[group.name]
+        for name in columns_of(group):
+            shapes[name][1] = width_of[group.name]
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def _touched(group: Group) -> tuple[str, ...]:
+    return (*rows_of(group), *columns_of(group))
+
+
+def _width(neurons: int, share: float, round_to: int) -> int:
+    if share == 1:
+        return neurons
+    multiples = max(1, math.floor(share * neurons / round_to + 0.5))
+    return min(neurons, multiples * round_to)
+
+
+def _within(
+    budget: Budget, groups: Sequence[Group], parameters: Parameters, *, round_to: int
+) -> dict[str, int]:
+    """The largest common share of neurons that stays within the budget."""
+    total = sum(tensor.numel() for tensor in parameters.values())
+    neurons = sum(group.neurons for group in groups)
+    everything = {group.name: group.neurons for group in groups}
+    fixed = total - parameters_kept(everything, groups, parameters)
+
+    def kept(width_of: Mapping[str, int]) -> float:
+        if budget.neurons is not None:
+            return sum(width_of.values()) / neurons
+        return (fixed + parameters_kept(width_of, groups, parameters)) / total
+
+    def at(share: float) -> dict[str, int]:
+        return {group.name: _width(group.neurons, share, round_to) for group in groups}
+
+    target = budget.parameters if budget.neurons is None else budget.neurons
+    assert target is not None
+    low, high = 0.0, 1.0
+    if kept(at(low)) > target:
+        kind = "parameters" if budget.neurons is None else "neurons"
+        raise ArgumentError(
+            f"Budget({kind}={target}) cannot be reached: with the least widths "
+            f"{kept(at(low)):.4f} of the {kind} stay; ask for that share or more, or lower round_to"
+        )
+    if kept(everything) <= target:
+        return everything
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if kept(at(middle)) <= target else (low, middle)
+    return at(low)

@@ -1,0 +1,79 @@
+"""Cut a group out of the parameters, and put the cut back at full width for comparison."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from coreprune.graph.groups import Group
+from coreprune.graph.ir import Parameters, parameters_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cut:
+    """What happens to a group.
+
+    Attributes:
+        group: The group.
+        indices: The neurons kept, sorted. Shape (m,).
+        weights: The new outgoing weights of each consumer, in their order. Shapes (k_c, m).
+    """
+
+    group: Group
+    indices: Tensor
+    weights: tuple[Tensor, ...]
+
+
+def rows_of(group: Group) -> tuple[str, ...]:
+    """The parameters that have one row a neuron: the producer's and the passengers'."""
+    passengers = (passenger for consumer in group.consumers for passenger in consumer.passengers)
+    names = [name for node in (group.producer, *passengers) for name in parameters_of(node)]
+    return tuple(dict.fromkeys(names))
+
+
+def columns_of(group: Group) -> tuple[str, ...]:
+    """The parameters that have one column a neuron: the consumers' weights."""
+    return tuple(consumer.affine.weight for consumer in group.consumers)
+
+
+def shrink(parameters: Parameters, cut: Cut) -> dict[str, Tensor]:
+    """The parameters after a cut; those given stay as they are.
+
+    Args:
+        parameters: The tensors before it.
+        cut: The cut, whose weights have the consumers' present number of rows.
+
+    Returns:
+        A new mapping; tensors that the cut does not touch are the same objects.
+    """
+    result = dict(parameters)
+    for name in rows_of(cut.group):
+        if len(result[name]) == cut.group.neurons:  # one entry for all neurons stays
+            result[name] = result[name].index_select(0, cut.indices)
+    for name, weights in zip(columns_of(cut.group), cut.weights, strict=True):
+        result[name] = weights.to(result[name])
+    return result
+
+
+def widen(small: Parameters, original: Parameters, cuts: Sequence[Cut]) -> Mapping[str, Tensor]:
+    """The cut network at the original width: neurons that are gone have zero outgoing weights.
+
+    Args:
+        small: The parameters after all cuts.
+        original: The parameters before any.
+        cuts: The cuts.
+
+    Returns:
+        Only the parameters of the consumers; every other one is the original's.
+    """
+    rows = {name: cut.indices for cut in cuts for name in rows_of(cut.group)}
+    columns = {name: cut.indices for cut in cuts for name in columns_of(cut.group)}
+    result = {}
+    for name, kept in columns.items():
+        full = original[name].clone()
+        stay = rows.get(name, torch.arange(len(full), device=full.device))
+        full[stay] = 0
+        full[stay[:, None], kept] = small[name]
+        result[name] = full
+    return result

@@ -1,0 +1,144 @@
+"""Neutral operations over named values: what a model computes, free of any framework.
+
+A value and a parameter are known by their names. The last axis of an `Affine`'s input and output
+holds the neurons; parameters are those of `Graph.parameters`, shaped as the comments say.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from coreprune.core.elementwise import Activation
+
+Parameters = Mapping[str, Tensor]
+"""Tensors by name; tensors that are one and the same have one name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affine:
+    """output = input · weightᵀ + bias on the last axis: weight of shape (n, d), bias of (n,)."""
+
+    name: str
+    input: str
+    output: str
+    weight: str
+    bias: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norm:
+    """Normalisation of axis 1 with frozen statistics, then scale and shift, each of shape (n,)."""
+
+    name: str
+    input: str
+    output: str
+    mean: str
+    variance: str
+    weight: str | None = None
+    bias: str | None = None
+    eps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elementwise:
+    """output = φ(input); φ is built from the parameters, which have one entry or (n,) on axis 1."""
+
+    name: str
+    input: str
+    output: str
+    build: Callable[..., Activation]
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Multiply:
+    """The product of values."""
+
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Add:
+    """The sum of values."""
+
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concat:
+    """Values side by side along an axis."""
+
+    inputs: tuple[str, ...]
+    output: str
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reshape:
+    """The same entries in the same order under another shape."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permute:
+    """The same entries with axes exchanged: axis i of the output is axis order[i] of the input."""
+
+    input: str
+    output: str
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opaque:
+    """Anything else: neurons do not pass. `operator` is what a person calls it."""
+
+    name: str
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+
+
+Node = Affine | Norm | Elementwise | Multiply | Add | Concat | Reshape | Permute | Opaque
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Graph:
+    """A model as nodes in the order of execution.
+
+    Attributes:
+        nodes: The operations.
+        outputs: The values that leave the network.
+        shapes: Of every value, for the example inputs.
+        parameters: Weights, biases and statistics by name.
+        notes: What could not be lowered and why, for people.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: frozenset[str]
+    shapes: Mapping[str, tuple[int, ...]]
+    parameters: Parameters
+    notes: tuple[str, ...] = field(default=())
+
+
+def inputs_of(node: Node) -> tuple[str, ...]:
+    """The values that a node reads."""
+    return node.inputs if isinstance(node, Multiply | Add | Concat | Opaque) else (node.input,)
+
+
+def parameters_of(node: Node) -> tuple[str, ...]:
+    """The names of the parameters that a node reads."""
+    names: tuple[str | None, ...] = ()
+    match node:
+        case Affine():
+            names = (node.weight, node.bias)
+        case Norm():
+            names = (node.weight, node.bias, node.mean, node.variance)
+        case Elementwise() | Opaque():
+            names = node.parameters
+    return tuple(name for name in names if name is not None)

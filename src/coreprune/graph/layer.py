@@ -1,0 +1,76 @@
+"""A group's numbers as the core wants them: points, biases, activations, outgoing weights."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from coreprune.core.elementwise import Activation, affine, compose
+from coreprune.graph.groups import Consumer, Group, Passenger
+from coreprune.graph.ir import Norm, Parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layer:
+    """A hidden layer as one consumer reads it: Σ_j w_ij φ_j(p_j·x + b_j).
+
+    Attributes:
+        points: p_j, a leading normalisation folded in. Shape (n, d).
+        bias: b_j, likewise. Shape (n,).
+        activation: φ, all passengers after that.
+        weights: w_ij. Shape (k, n).
+    """
+
+    points: Tensor
+    bias: Tensor
+    activation: Activation
+    weights: Tensor
+
+
+def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
+    """Read a consumer's view of a group off the parameters.
+
+    Args:
+        group: The group.
+        consumer: One of its consumers.
+        parameters: The tensors as they stand.
+
+    Returns:
+        The layer; points and weights share memory with the parameters where nothing was folded.
+    """
+    points = parameters[group.producer.weight]
+    bias = (
+        points.new_zeros(len(points))
+        if group.producer.bias is None
+        else parameters[group.producer.bias]
+    )
+    rest = list(consumer.passengers)
+    while rest and isinstance(norm := rest[0], Norm):
+        scale, shift = _scale_and_shift(norm, parameters)
+        points = scale[:, None] * points
+        bias = scale * bias + shift
+        rest = rest[1:]
+    return Layer(
+        points=points,
+        bias=bias,
+        activation=compose(*(_activation(passenger, parameters) for passenger in rest)),
+        weights=parameters[consumer.affine.weight],
+    )
+
+
+def _activation(passenger: Passenger, parameters: Parameters) -> Activation:
+    if isinstance(passenger, Norm):
+        return affine(*_scale_and_shift(passenger, parameters))
+    return passenger.build(*(parameters[name] for name in passenger.parameters))
+
+
+def _scale_and_shift(norm: Norm, parameters: Parameters) -> tuple[Tensor, Tensor]:
+    """The map z ↦ scale·z + shift that a norm with frozen statistics is, in float64."""
+    mean, variance = parameters[norm.mean].double(), parameters[norm.variance].double()
+    scale = torch.rsqrt(variance + norm.eps)
+    if norm.weight is not None:
+        scale = scale * parameters[norm.weight].double()
+    shift = -mean * scale
+    if norm.bias is not None:
+        shift = shift + parameters[norm.bias].double()
+    return scale, shift

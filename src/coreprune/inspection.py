@@ -1,0 +1,68 @@
+"""What of a model can be pruned, what cannot, and why."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from torch import nn
+
+from coreprune.graph.cut import columns_of, rows_of
+from coreprune.graph.groups import find_groups, passengers_of
+from coreprune.result import Inspection, LayerRecord
+from coreprune.shells.torch_module.subject import prepare
+
+
+def inspect(
+    model: nn.Module,
+    example_inputs: Any,  # noqa: ANN401
+    *,
+    skip: Collection[str] = (),
+    example_kwargs: Mapping[str, Any] | None = None,
+    dynamic_shapes: Any = None,  # noqa: ANN401
+) -> Inspection:
+    """List every layer with the neurons that can be cut, or the reason why it stays whole.
+
+    Args:
+        model: A module; it is not touched.
+        example_inputs: One tensor, or a tuple of positional arguments.
+        skip: Names of layers to leave whole.
+        example_kwargs: Keyword arguments of the forward pass.
+        dynamic_shapes: Passed to `torch.export.export`.
+
+    Returns:
+        The layers, and the share of parameters that can be reached.
+
+    Raises:
+        ArgumentError: When the example inputs do not run through the model.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Linear(8, 100), nn.ReLU(), nn.Linear(100, 3))
+        >>> print(inspect(net, torch.randn(2, 8)))
+        99.8% of 1,203 parameters can be reached
+        0: 100 neurons, read by 2
+        2: left whole: its output leaves the network
+    """
+    subject = prepare(
+        model, example_inputs, example_kwargs=example_kwargs, dynamic_shapes=dynamic_shapes
+    )
+    partition = find_groups(subject.graph, skip=skip)
+    cut = {
+        group.name: LayerRecord(
+            name=group.name,
+            neurons=group.neurons,
+            passengers=passengers_of(group),
+            consumers=tuple(consumer.affine.name for consumer in group.consumers),
+        )
+        for group in partition.groups
+    }
+    layers = cut | {
+        entry.name: LayerRecord(name=entry.name, reason=entry.reason) for entry in partition.whole
+    }
+    trained = {name: p.numel() for name, p in subject.working.named_parameters()}
+    touched = {name for group in partition.groups for name in (*rows_of(group), *columns_of(group))}
+    return Inspection(
+        layers=tuple(layers[name] for name in partition.names if name in layers),
+        parameters=sum(trained.values()),
+        reachable=sum(trained.get(name, 0) for name in touched) / max(1, sum(trained.values())),
+        notes=subject.graph.notes,
+    )

@@ -1,0 +1,1 @@
+"""Query spaces: the inputs that a guarantee speaks of, one a file."""

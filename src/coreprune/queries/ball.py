@@ -1,0 +1,42 @@
+"""The Euclidean ball around the origin."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from coreprune.errors import ArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class Ball:
+    """All inputs x with ‖x‖ ≤ radius, an input being one example without its batch axis.
+
+    Attributes:
+        radius: β > 0, in the units of the input.
+
+    Example:
+        >>> Ball(9.2).radius
+        9.2
+    """
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.radius < math.inf:
+            raise ArgumentError(f"radius must be positive and finite, got {self.radius}")
+
+    def sample(self, shape: tuple[int, ...], *, generator: Generator) -> Tensor:
+        """Queries of norm β in directions drawn uniformly: where convex errors are largest.
+
+        Args:
+            shape: (batch, …): the batch and the shape of one input.
+            generator: The source of randomness, on the CPU.
+
+        Returns:
+            The queries in float32. Shape as asked.
+        """
+        directions = torch.randn(shape, generator=generator).flatten(1)
+        norms: Tensor = torch.linalg.vector_norm(directions, dim=1, keepdim=True)
+        return (directions * (self.radius / norms)).view(shape)

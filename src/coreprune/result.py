@@ -1,0 +1,169 @@
+"""What pruning and inspecting give back: frozen records, and their JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from coreprune.shells.torch_module.files import save
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRecord:
+    """One group of neurons that was cut.
+
+    Attributes:
+        name: The layer whose neurons they are.
+        passengers: Layers between it and its consumers that were cut along.
+        consumers: The layers that read them.
+        neurons_before: n.
+        neurons_after: m.
+        kept: The indices of the neurons kept, sorted.
+        num_draws: Draws made, for sampling with replacement, else None.
+        query_radius: β, the largest norm of this layer's input that was planned for.
+        total_sensitivity: t = Σ_j s_j, in the units of the consumers' inputs.
+        guaranteed_error: ε such that, with probability 0.95 over the draws, every consumer's input
+            is within ε of the original for every layer input of norm at most β; None where no
+            theorem speaks of the method or the activation.
+    """
+
+    name: str
+    passengers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    neurons_before: int
+    neurons_after: int
+    kept: tuple[int, ...]
+    num_draws: int | None
+    query_radius: float
+    total_sensitivity: float
+    guaranteed_error: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRecord:
+    """A layer that keeps all its neurons.
+
+    Attributes:
+        name: The layer.
+        reason: Why, in words.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRecord:
+    """A layer as `inspect` sees it.
+
+    Attributes:
+        name: The layer.
+        neurons: How many neurons can be cut, None when it is left whole.
+        passengers: Layers that would be cut along.
+        consumers: The layers that read its neurons.
+        reason: Why it is left whole, None when it can be cut.
+    """
+
+    name: str
+    neurons: int | None = None
+    passengers: tuple[str, ...] = ()
+    consumers: tuple[str, ...] = ()
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        if self.reason is not None:
+            return f"{self.name}: left whole: {self.reason}"
+        return f"{self.name}: {self.neurons} neurons, read by {', '.join(self.consumers)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What of a model can be pruned.
+
+    Attributes:
+        layers: Every layer, in order of execution.
+        parameters: The model's parameters.
+        reachable: The share of them in tensors that pruning makes smaller.
+        notes: What could not be exported and torch's reason.
+    """
+
+    layers: tuple[LayerRecord, ...]
+    parameters: int
+    reachable: float
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        share = f"{self.reachable:.1%} of {self.parameters:,} parameters can be reached"
+        return "\n".join([share, *map(str, self.layers), *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PruneResult:
+    """The pruned model and how it came about.
+
+    Attributes:
+        model: A module of the same class with smaller layers and the same names.
+        groups: One record a group that was cut, in order of execution.
+        whole: The layers that keep all their neurons, with the reasons.
+        method: The method's name.
+        order: "top_down" or "bottom_up".
+        seed: The seed of all randomness.
+        query_space: The inputs that radii were taken from, in words.
+        parameters_before: Numbers in the original's parameters.
+        parameters_after: Numbers in the pruned model's parameters.
+        original_shapes: The original's tensors' shapes by their names.
+        original_hash: SHA-256 of the original's tensors.
+        notes: What a careful user should know about this run.
+    """
+
+    model: nn.Module
+    groups: tuple[GroupRecord, ...]
+    whole: tuple[WholeRecord, ...]
+    method: str
+    order: str
+    seed: int
+    query_space: str
+    parameters_before: int
+    parameters_after: int
+    original_shapes: Mapping[str, tuple[int, ...]]
+    original_hash: str
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        share = self.parameters_after / self.parameters_before
+        lines = [f"{self.parameters_before:,} → {self.parameters_after:,} parameters ({share:.1%})"]
+        lines += [f"{g.name}: {g.neurons_before} → {g.neurons_after} neurons" for g in self.groups]
+        lines += [f"{entry.name}: left whole: {entry.reason}" for entry in self.whole]
+        return "\n".join([*lines, *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values, without the weights."""
+        return {
+            "method": self.method,
+            "order": self.order,
+            "seed": self.seed,
+            "query_space": self.query_space,
+            "parameters_before": self.parameters_before,
+            "parameters_after": self.parameters_after,
+            "original_hash": self.original_hash,
+            "groups": [asdict(group) for group in self.groups],
+            "whole": [asdict(entry) for entry in self.whole],
+            "notes": list(self.notes),
+        }
+
+    def save(self, directory: str | Path) -> None:
+        """Write `weights.safetensors` and `coreprune.json` into a new directory, or nothing at all.
+
+        Args:
+            directory: Must not exist, or be empty; its parent must exist.
+
+        Raises:
+            ArgumentError: When the directory is not new or cannot be written.
+        """
+        save(self.model, Path(directory), record=self.to_json(), original=self.original_shapes)

@@ -1,0 +1,1 @@
+"""The shell for `torch.nn.Module`."""

@@ -1,0 +1,119 @@
+"""From a module to exported programs: the whole model, or the parts that export."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from coreprune.shells.torch_module.calls import Call, first_line, run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """A module that was exported, or one that could not be."""
+
+    prefix: str
+    module: nn.Module
+    program: ExportedProgram | None
+    note: str = ""
+
+
+def exported_parts(
+    model: nn.Module,
+    call: Call,
+    *,
+    dynamic_shapes: Any = None,  # noqa: ANN401
+) -> tuple[Part, ...]:
+    """Export the model, or where that fails the largest submodules that can be.
+
+    Args:
+        model: In evaluation mode.
+        call: The example inputs.
+        dynamic_shapes: As `torch.export.export` takes them, for the whole model.
+
+    Returns:
+        One part when the whole model exports, else one a submodule; parts without a program carry
+        torch's reason.
+    """
+    program, note = _export(model, call, dynamic_shapes)
+    if program is not None:
+        return (Part(prefix="", module=model, program=program),)
+    calls = _recorded_calls(model, call)
+    failed = Part(prefix="", module=model, program=None, note=note)
+    return (failed, *_parts_below(model, "", calls))
+
+
+def _parts_below(parent: nn.Module, prefix: str, calls: Mapping[nn.Module, Call]) -> Iterator[Part]:
+    for name, child in parent.named_children():
+        path = f"{prefix}.{name}" if prefix else name
+        if not any(True for _ in child.parameters()):
+            continue
+        note = ""
+        if child in calls:
+            program, note = _export(child, calls[child], None)
+            if program is not None:
+                yield Part(prefix=path, module=child, program=program)
+                continue
+        yield Part(prefix=path, module=child, program=None, note=note)
+        yield from _parts_below(child, path, calls)
+
+
+def _export(
+    module: nn.Module,
+    call: Call,
+    dynamic_shapes: Any,  # noqa: ANN401
+) -> tuple[ExportedProgram | None, str]:
+    note = ""
+    for strict in (False, True):
+        try:
+            with torch.no_grad(), _quiet():
+                program = torch.export.export(
+                    module, call.args, call.kwargs, dynamic_shapes=dynamic_shapes, strict=strict
+                )
+                return program.run_decompositions({}), ""
+        except Exception as reason:  # noqa: BLE001 (tracing runs the user's code: anything may come)
+            note = note or f"{type(reason).__name__}: {first_line(reason)}"
+    return None, note
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's warnings, logs and printed graphs of a failed attempt to itself."""
+    before = logging.root.manager.disable
+    sink = io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(sink),
+        contextlib.redirect_stderr(sink),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def _recorded_calls(model: nn.Module, call: Call) -> dict[nn.Module, Call]:
+    """The arguments of every submodule's first call."""
+    calls: dict[nn.Module, Call] = {}
+
+    def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls.setdefault(module, Call(args=args, kwargs=kwargs))
+
+    hooks = [
+        module.register_forward_pre_hook(record, with_kwargs=True) for module in model.modules()
+    ]
+    try:
+        run(model, call)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls

@@ -1,0 +1,285 @@
+"""From exported programs to the neutral graph."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from coreprune.core.activations import prelu
+from coreprune.core.elementwise import identity
+from coreprune.graph.ir import (
+    Add,
+    Affine,
+    Concat,
+    Elementwise,
+    Graph,
+    Multiply,
+    Node,
+    Norm,
+    Opaque,
+    Permute,
+    Reshape,
+    parameters_of,
+)
+from coreprune.shells.torch_module.export import Part
+from coreprune.shells.torch_module.operators import (
+    CASTS,
+    RESHAPES,
+    activation_of,
+    name_of,
+    readable,
+)
+
+_BATCH_NORM = "_native_batch_norm_legit_no_training"
+# A batch normalisation yields a tuple: its getitem is lowered in its place.
+_SILENT = ("_assert", _BATCH_NORM)
+
+
+def lower(model: nn.Module, parts: Iterable[Part]) -> Graph:
+    """The graph of a model from its exported parts.
+
+    Args:
+        model: The module that the parts belong to; parameters take their names from it.
+        parts: What was exported, and what could not be.
+
+    Returns:
+        The graph; layers that no exported part reaches are opaque in it.
+    """
+    names = canonical_names(model)
+    nodes: list[Node] = []
+    outputs: set[str] = set()
+    shapes: dict[str, tuple[int, ...]] = {}
+    notes = []
+    for part in parts:
+        if part.program is None:
+            notes.append(f"{part.prefix or 'the model'}: {part.note}" if part.note else "")
+            continue
+        lowering = _Lowering(part, part.program, names)
+        nodes.extend(lowering.nodes())
+        outputs |= lowering.outputs
+        shapes |= lowering.shapes
+    nodes.extend(_unreached(model, names, nodes))
+    return Graph(
+        nodes=tuple(nodes),
+        outputs=frozenset(outputs),
+        shapes=shapes,
+        parameters=tensors_of(model),
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, a tensor under several names only by its first."""
+    named: dict[str, Tensor] = {}
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        named[name] = tensor.detach()
+    return named
+
+
+def canonical_names(model: nn.Module) -> dict[str, str]:
+    """The first name of every parameter and buffer, by each of its names."""
+    first: dict[int, str] = {}
+    every = (
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    )
+    return {name: first.setdefault(id(tensor), name) for name, tensor in every}
+
+
+def layer_name(parameter: str) -> str:
+    """What the layer that owns a parameter is called: its module's path, else its own name."""
+    return parameter.rpartition(".")[0] or parameter
+
+
+def _unreached(model: nn.Module, names: dict[str, str], nodes: Iterable[Node]) -> Iterator[Node]:
+    reached = {name for node in nodes for name in parameters_of(node)}
+    for path, module in model.named_modules():
+        own = [
+            f"{path}.{name}" if path else name for name, _ in module.named_parameters(recurse=False)
+        ]
+        missing = tuple(names[name] for name in own if names[name] not in reached)
+        if missing and len(missing) == len(own):
+            yield Opaque(
+                name=path or own[0],
+                operator="a layer that the exported graph does not reach",
+                inputs=(),
+                outputs=(),
+                parameters=missing,
+            )
+
+
+class _Lowering:
+    """One exported program, node by node."""
+
+    def __init__(self, part: Part, program: ExportedProgram, names: dict[str, str]) -> None:
+        self.prefix = part.prefix
+        self.program = program
+        self.outputs: set[str] = set()
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.parameter_names: dict[str, str] = {}
+        for spec in self.program.graph_signature.input_specs:
+            if spec.kind in {InputKind.PARAMETER, InputKind.BUFFER} and spec.target is not None:
+                full = f"{part.prefix}.{spec.target}" if part.prefix else spec.target
+                self.parameter_names[spec.arg.name] = names.get(full, full)
+
+    def nodes(self) -> Iterator[Node]:
+        """The nodes in order; fills `outputs` and `shapes` on the way."""
+        for node in self.program.graph.nodes:
+            if node.op == "output":
+                self.outputs |= {self._value(leaf) for leaf in node.all_input_nodes}
+                continue
+            value = node.meta.get("val")
+            if isinstance(value, Tensor):
+                self.shapes[self._value(node)] = tuple(_size(size) for size in value.shape)
+            if node.op != "placeholder" and not name_of(node).startswith(_SILENT):
+                yield self._lowered(node)
+
+    def _lowered(self, node: fx.Node) -> Node:
+        name = name_of(node)
+        if name == "linear":
+            return self._affine(node) or self._opaque(node)
+        if name == "prelu":
+            return self._prelu(node) or self._opaque(node)
+        if name in {"getitem", "batch_norm"}:
+            return self._norm(node) or self._opaque(node)
+        if self._changes_layout(node):
+            return self._layout(node)
+        return self._elementwise(node) or self._merge(node) or self._opaque(node)
+
+    def _affine(self, node: fx.Node) -> Affine | None:
+        source, weight, *rest = _arguments(node)
+        bias = rest[0] if rest else node.kwargs.get("bias")
+        if not self._is_value(source) or not self._is_parameter(weight):
+            return None
+        if bias is not None and not self._is_parameter(bias):
+            return None
+        key = self._parameter(weight)
+        return Affine(
+            name=layer_name(key),
+            input=self._value(source),
+            output=self._value(node),
+            weight=key,
+            bias=None if bias is None else self._parameter(bias),
+        )
+
+    def _prelu(self, node: fx.Node) -> Elementwise | None:
+        source, slopes = _arguments(node)
+        if not self._is_value(source) or not self._is_parameter(slopes):
+            return None
+        key = self._parameter(slopes)
+        return Elementwise(
+            name=layer_name(key),
+            input=self._value(source),
+            output=self._value(node),
+            build=prelu,
+            parameters=(key,),
+        )
+
+    def _norm(self, node: fx.Node) -> Norm | None:
+        """A batch normalisation with frozen statistics: one node, or the first of a tuple."""
+        call, eps_position = node, 7
+        if name_of(node) == "getitem":
+            (call, index), eps_position = _arguments(node), 6
+            if index != 0 or name_of(call) != _BATCH_NORM:
+                return None
+        elif _arguments(node)[5]:
+            return None
+        source, weight, bias, mean, variance = _arguments(call)[:5]
+        telling = [tensor for tensor in (weight, bias, mean, variance) if tensor is not None]
+        if mean is None or not all(self._is_parameter(tensor) for tensor in telling):
+            return None
+        return Norm(
+            name=layer_name(self._parameter(mean)),
+            input=self._value(source),
+            output=self._value(node),
+            mean=self._parameter(mean),
+            variance=self._parameter(variance),
+            weight=None if weight is None else self._parameter(weight),
+            bias=None if bias is None else self._parameter(bias),
+            eps=float(_arguments(call)[eps_position]),
+        )
+
+    def _changes_layout(self, node: fx.Node) -> bool:
+        known = RESHAPES | {"permute", "transpose", "t"}
+        return name_of(node) in known and self._is_value(node.args[0])
+
+    def _layout(self, node: fx.Node) -> Reshape | Permute:
+        source, *rest = _arguments(node)
+        names = {"input": self._value(source), "output": self._value(node)}
+        if name_of(node) in RESHAPES:
+            return Reshape(**names)
+        rank = len(self.shapes[self._value(source)])
+        order = list(range(rank))
+        if name_of(node) == "permute":
+            order = [axis % rank for axis in rest[0]]
+        else:
+            first, second = rest or (0, rank - 1)
+            order[first], order[second] = order[second], order[first]
+        return Permute(**names, order=tuple(order))
+
+    def _elementwise(self, node: fx.Node) -> Elementwise | None:
+        if not node.args or not self._is_value(node.args[0]) or "val" not in node.meta:
+            return None
+        build = activation_of(node)
+        if name_of(node) in CASTS and node.meta["val"].is_floating_point():
+            build = identity
+        if build is None:
+            return None
+        return Elementwise(
+            name=node.name,
+            input=self._value(_arguments(node)[0]),
+            output=self._value(node),
+            build=build,
+        )
+
+    def _merge(self, node: fx.Node) -> Add | Multiply | Concat | None:
+        sources = node.all_input_nodes
+        if not all(self._is_value(source) for source in sources):
+            return None
+        inputs = tuple(self._value(source) for source in sources)
+        if name_of(node) == "cat":
+            axis = _arguments(node)[1] if len(node.args) > 1 else 0
+            return Concat(inputs=inputs, output=self._value(node), axis=axis)
+        if name_of(node) in {"add", "sub"}:
+            return Add(inputs=inputs, output=self._value(node))
+        if name_of(node) in {"mul", "div"}:
+            return Multiply(inputs=inputs, output=self._value(node))
+        return None
+
+    def _opaque(self, node: fx.Node) -> Opaque:
+        inner = node.all_input_nodes
+        hidden = len(inner) == 1 and name_of(inner[0]) == _BATCH_NORM
+        sources = inner[0].all_input_nodes if hidden else inner
+        parameters = tuple(
+            self._parameter(source) for source in sources if self._is_parameter(source)
+        )
+        return Opaque(
+            name=layer_name(parameters[0]) if parameters else node.name,
+            operator=readable(node),
+            inputs=tuple(self._value(source) for source in sources if self._is_value(source)),
+            outputs=(self._value(node),),
+            parameters=parameters,
+        )
+
+    def _value(self, node: fx.Node) -> str:
+        return f"{self.prefix}:{node.name}"
+
+    def _is_parameter(self, node: object) -> TypeGuard[fx.Node]:
+        return isinstance(node, fx.Node) and node.name in self.parameter_names
+
+    def _is_value(self, node: object) -> TypeGuard[fx.Node]:
+        return isinstance(node, fx.Node) and node.name not in self.parameter_names
+
+    def _parameter(self, node: fx.Node) -> str:
+        return self.parameter_names[node.name]
+
+
+def _arguments(node: fx.Node) -> list[Any]:
+    return list(node.args)
+
+
+def _size(size: int | torch.SymInt) -> int:
+    return int(size.node.hint) if isinstance(size, torch.SymInt) else size

@@ -1,0 +1,107 @@
+"""Copies of modules with other tensors in them."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from coreprune.errors import ArgumentError, UnsupportedModelError
+from coreprune.shells.torch_module.lower import canonical_names, tensors_of
+
+_SIZES = {
+    nn.Linear: (("out_features", 0), ("in_features", 1)),
+    nn.modules.batchnorm._BatchNorm: (("num_features", 0),),
+    nn.PReLU: (("num_parameters", 0),),
+}
+
+
+def unwrapped(model: object) -> nn.Module:
+    """The module inside DataParallel, DistributedDataParallel and torch.compile wrappers.
+
+    Raises:
+        ArgumentError: When the argument is not a module.
+    """
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(
+            f"model must be a torch.nn.Module, got {type(model).__name__}; "
+            "build the module first and load its weights"
+        )
+    parallel = isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+    inner = getattr(model, "module" if parallel else "_orig_mod", None)
+    return model if inner is None else unwrapped(inner)
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A deep copy without gradients.
+
+    Raises:
+        UnsupportedModelError: When torch cannot copy the module.
+    """
+    lazy = [name for name, p in model.named_parameters() if nn.parameter.is_lazy(p)]
+    if lazy:
+        raise UnsupportedModelError(
+            f"parameters without a shape yet: {', '.join(lazy)}; run the model once on an example"
+        )
+    try:
+        clone = copy.deepcopy(model)
+    except (RuntimeError, TypeError, AttributeError) as reason:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} cannot be deep-copied ({reason}); detach the tensors it keeps "
+            "as plain attributes, or register them as buffers"
+        ) from reason
+    for parameter in clone.parameters():
+        parameter.grad = None
+    return clone
+
+
+def with_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of the model that holds the given tensors, its layers' sizes set to match.
+
+    Args:
+        model: The model; it stays as it is.
+        tensors: New values by canonical name; what is missing keeps its value.
+
+    Returns:
+        A module of the same class with the same names.
+    """
+    clone = copied(model)
+    put(clone, tensors)
+    return clone
+
+
+def put(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors of any shape into a module in place and set its layers' sizes to match."""
+    current = tensors_of(model)
+    for name, tensor in tensors.items():
+        if tensor is not current[name]:
+            _target(model, name).data = tensor.detach().clone().to(current[name])
+    for module in model.modules():
+        _set_sizes(module)
+
+
+def _target(model: nn.Module, name: str) -> Tensor:
+    path, _, leaf = name.rpartition(".")
+    target: Tensor = getattr(model.get_submodule(path), leaf)
+    return target
+
+
+def _set_sizes(module: nn.Module) -> None:
+    for kind, sizes in _SIZES.items():
+        tensor = getattr(module, "weight", None)
+        if tensor is None:
+            tensor = getattr(module, "running_mean", None)
+        if isinstance(module, kind) and isinstance(tensor, Tensor):
+            for attribute, axis in sizes:
+                setattr(module, attribute, tensor.shape[axis])
+
+
+def nonfinite(model: nn.Module) -> list[str]:
+    """The names of the parameters and buffers with NaN or infinite entries."""
+    names = canonical_names(model).values()
+    tensors = tensors_of(model)
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if tensors[name].is_floating_point() and not torch.isfinite(tensors[name]).all()
+    ]

@@ -1,0 +1,134 @@
+"""What ATen operators mean in the graph language: one literal table for the element-wise ones."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import fx
+
+from coreprune.core import activations as family
+from coreprune.core.elementwise import Activation, affine, compose, identity
+
+Build = Callable[[], Activation]
+
+IDENTITIES = frozenset({"alias", "clone", "contiguous", "detach", "dropout", "lift_fresh_copy"})
+CASTS = frozenset({"_to_copy", "to"})
+RESHAPES = frozenset({
+    "_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view",
+})  # fmt: skip
+READABLE = {
+    "_native_batch_norm_legit": "a batch normalisation without running statistics",
+    "_scaled_dot_product_flash_attention_for_cpu": "attention",
+    "_softmax": "a softmax",
+    "cat": "a concatenation",
+    "convolution": "a convolution",
+    "conv1d": "a convolution",
+    "conv2d": "a convolution",
+    "conv3d": "a convolution",
+    "embedding": "an embedding",
+    "layer_norm": "a layer normalisation",
+    "linear": (
+        "a linear layer whose weight is computed from other tensors (fold parametrisations "
+        "first: torch.nn.utils.parametrize.remove_parametrizations)"
+    ),
+    "_weight_norm": "a weight normalisation",
+    "lstm": "an LSTM",
+    "native_layer_norm": "a layer normalisation",
+    "scaled_dot_product_attention": "attention",
+    "softmax": "a softmax",
+}
+
+
+def name_of(node: fx.Node) -> str:
+    """The operator without its overload: aten.relu.default is "relu"."""
+    target = node.target
+    packet = getattr(target, "overloadpacket", None)
+    return packet.__name__ if packet is not None else getattr(target, "__name__", str(target))
+
+
+def readable(node: fx.Node) -> str:
+    """What a person calls the operator."""
+    return READABLE.get(name_of(node), f"the operator {name_of(node)}")
+
+
+def activation_of(node: fx.Node) -> Build | None:
+    """The element-wise function of one value that a node is, or None when it is not one."""
+    make = _TABLE.get(name_of(node))
+    if make is None or any(isinstance(arg, fx.Node) for arg in node.args[1:]):
+        return None
+    return make(*node.args[1:], **_telling(node.kwargs))
+
+
+def _telling(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kwargs.items() if value is not None}
+
+
+def _elu(alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Build | None:
+    if alpha <= 0 or input_scale != 1:
+        return None
+    return lambda: (
+        compose(family.elu(alpha), _affine(scale, 0.0)) if scale != 1 else family.elu(alpha)
+    )
+
+
+def _celu(alpha: float = 1.0) -> Build | None:
+    return functools.partial(family.celu, alpha) if alpha > 0 else None
+
+
+def _softplus(beta: float = 1.0, threshold: float = 20.0) -> Build | None:
+    return functools.partial(family.softplus, beta, threshold) if beta > 0 else None
+
+
+def _clamp(min: float | None = None, max: float | None = None) -> Build | None:
+    if min == 0 and max is None:
+        return family.relu
+    if min is None or max is None or not min < max or math.isinf(max - min):
+        return None
+    return functools.partial(
+        family.relu6 if (min, max) == (0, 6) else family.hardtanh, *_ends(min, max)
+    )
+
+
+def _ends(low: float, high: float) -> tuple[float, ...]:
+    return () if (low, high) == (0, 6) else (float(low), float(high))
+
+
+def _affine(scale: float, shift: float) -> Activation:
+    return affine(float(scale), float(shift))
+
+
+def _line(scale: float, shift: float) -> Build:
+    return functools.partial(_affine, scale, shift)
+
+
+def _above(threshold: float) -> Build:
+    return lambda: compose(_affine(1.0, -threshold), family.step())
+
+
+_TABLE: dict[str, Callable[..., Build | None]] = {
+    "add": lambda other, alpha=1: _line(1.0, alpha * other),
+    "celu": _celu,
+    "clamp": _clamp,
+    "clamp_min": lambda low: _clamp(low),
+    "div": lambda other: _line(1 / other, 0.0) if other else None,
+    "elu": _elu,
+    "gelu": lambda approximate="none": functools.partial(family.gelu, approximate),
+    "gt": lambda threshold: _above(threshold),
+    "hardsigmoid": lambda: family.hardsigmoid,
+    "hardswish": lambda: family.hardswish,
+    "hardtanh": lambda low=-1.0, high=1.0: _clamp(low, high),
+    "leaky_relu": lambda slope=0.01: functools.partial(family.leaky_relu, slope),
+    "mul": lambda other: _line(other, 0.0),
+    "neg": lambda: _line(-1.0, 0.0),
+    "relu": lambda: family.relu,
+    "relu6": lambda: family.relu6,
+    "rsub": lambda other, alpha=1: _line(-alpha, other),
+    "selu": lambda: family.selu,
+    "sigmoid": lambda: family.sigmoid,
+    "silu": lambda: family.silu,
+    "softplus": _softplus,
+    "sub": lambda other, alpha=1: _line(1.0, -alpha * other),
+    "tanh": lambda: family.tanh,
+    **{name: lambda *_, **__: identity for name in IDENTITIES},
+}
