@@ -29,7 +29,7 @@ def run(*, quick: bool) -> dict[str, Any]:
     Returns:
         The choices and one record a kind of layer.
     """
-    started = time.perf_counter()
+    started = time.process_time()
     n, d, layers, draws = (300, 16, 2, range(2)) if quick else (1000, 32, 5, range(10))
     search = Search(queries=200, restarts=4, steps=20) if quick else Search(restarts=16, steps=100)
     shares = SHOWN if quick else SHARES
