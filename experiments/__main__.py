@@ -1,6 +1,7 @@
 """Run experiments and publish their results: `python -m experiments [NAME …] [--quick]`."""
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="small data, one seed, written to experiments/quick"
     )
+    parser.add_argument(
+        "--republish", action="store_true", help="write tables and figures from results.json again"
+    )
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in EXPERIMENTS]
     if unknown:
@@ -47,18 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # the sums, and so the results, then do not depend on the machine's cores
     try:
         for name in options.names or EXPERIMENTS:
-            _run(name, quick=options.quick)
+            _run(name, quick=options.quick, measured=options.republish)
     except NoDataError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _run(name: str, *, quick: bool) -> None:
+def _run(name: str, *, quick: bool, measured: bool) -> None:
     print(f"{name} …", flush=True)
     started = time.perf_counter()
-    results = EXPERIMENTS[name].run(quick=quick)
     folder = HERE / "quick" / name if quick else HERE / name
+    if measured:
+        results = json.loads((folder / "results.json").read_text())
+    else:
+        results = EXPERIMENTS[name].run(quick=quick)
     publish(EXPERIMENTS[name], results, template=HERE / name / "README.md", folder=folder)
     seconds = time.perf_counter() - started
     print(f"{name}: {seconds:.0f} s, see {folder.relative_to(HERE.parent)}", flush=True)

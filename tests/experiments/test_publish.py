@@ -65,6 +65,14 @@ def test_a_quick_run_leaves_the_published_files_alone(folder, monkeypatch, capsy
     assert "toy" in capsys.readouterr().out
 
 
+def test_republishing_measures_nothing(folder, monkeypatch):
+    monkeypatch.setattr(command, "HERE", folder.parent)
+    monkeypatch.setattr(command, "EXPERIMENTS", {"toy": TOY})
+    (folder / "results.json").write_text('{"values": [40.0, 2.0]}')
+    assert command.main(["toy", "--republish"]) == 0
+    assert "| 42.0 |" in (folder / "README.md").read_text()
+
+
 def test_an_unknown_experiment_is_refused_with_the_names_there_are(capsys):
     with pytest.raises(SystemExit):
         command.main(["nothing"])
