@@ -40,12 +40,12 @@ class Plan:
     recipe: Recipe
 
 
-WIDTHS = ((225, 90), (150, 80), (100, 60), (60, 40), (34, 25), (20, 20))
+WIDTHS = ((150, 80), (100, 60), (60, 40), (34, 25), (20, 20))
 FULL = Plan(seeds=(0, 1, 2, 3, 4), draws=3, widths=WIDTHS, num_points=100, recipe=Recipe())
 QUICK = Plan(
     seeds=(0,),
     draws=1,
-    widths=WIDTHS[1::2],
+    widths=WIDTHS[::2],
     num_points=20,
     recipe=Recipe(epochs=3, peak_rate=0.1),
 )
