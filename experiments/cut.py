@@ -1,17 +1,14 @@
 """One way to make LeNet-300-100 narrower, shared by the experiments."""
 
-import copy
-
 import torch
-from torch import Generator, nn
+from torch import nn
 
-from coreprune.core.activations import relu
-from coreprune.core.coreset import Method, layer_coreset
+import coreprune
+from coreprune.core.coreset import Method
 
 RADIUS = 9.2  # the mean norm of a training image; the draws depend on it through the biases alone
 
 
-@torch.no_grad()
 def cut(
     model: nn.Sequential, widths: tuple[int, int], *, method: Method, seed: int
 ) -> nn.Sequential:
@@ -26,21 +23,14 @@ def cut(
     Returns:
         The smaller network.
     """
-    small, generator = copy.deepcopy(model), Generator().manual_seed(seed)
-    stages = ((small.fc2, small.fc3, widths[1]), (small.fc1, small.fc2, widths[0]))
-    for layer, following, num_neurons in stages:
-        subset = layer_coreset(
-            layer.weight,
-            following.weight,
-            num_neurons=num_neurons,
-            activation=relu(),
-            query_radius=RADIUS,
-            bias=layer.bias,
-            method=method,
-            generator=generator,
-        )
-        layer.weight = nn.Parameter(layer.weight[subset.indices])
-        layer.bias = nn.Parameter(layer.bias[subset.indices])
-        following.weight = nn.Parameter(subset.weights)
-        following.in_features = layer.out_features = len(subset.indices)
-    return small
+    first, second = widths
+    result = coreprune.prune(
+        model,
+        torch.zeros(1, model.fc1.in_features),
+        keep={"fc1": first / model.fc1.out_features, "fc2": second / model.fc2.out_features},
+        method=method,
+        order="top_down",
+        seed=seed,
+        queries=coreprune.Ball(RADIUS),
+    )
+    return result.model

@@ -108,6 +108,9 @@ def corenet(
 
     Returns:
         A network of the same shapes.
+
+    Raises:
+        ValueError: When the points use too few edges for so many nonzeros.
     """
     sparse = copy.deepcopy(model)
     layers = [layer for layer in sparse if isinstance(layer, nn.Linear)]
@@ -142,6 +145,12 @@ def _draws_per_sensitivity(
     layers: list[nn.Linear], sensitivities: list[Tensor], *, num_edges: int
 ) -> float:
     """The factor whose expected number of edges is the target, to one in ten thousand."""
+    used = sum(int(s.count_nonzero()) for s in sensitivities)
+    if not 0 < num_edges < 0.95 * used:
+        raise ValueError(
+            f"num_nonzeros must leave between 1 and 95 % of the {used} edges that the points use, "
+            f"got {num_edges} besides the biases"
+        )
     low, high = 1e-6, 1e9
     while high / low > 1.0001:
         middle = math.sqrt(low * high)

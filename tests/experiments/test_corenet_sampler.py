@@ -79,6 +79,13 @@ def test_expected_nonzeros_are_those_of_many_draws():
     assert sum(counts) / len(counts) == pytest.approx(expected, abs=0.1)
 
 
+def test_more_edges_than_the_points_use_are_refused():
+    points = torch.zeros(1, 784)
+    points[0, 0] = 1.0
+    with pytest.raises(ValueError, match="edges that the points use"):
+        corenet(lenet(hidden=(4, 3), seed=0), points, num_nonzeros=1000, generator=Generator())
+
+
 def test_a_network_gets_the_wanted_number_of_nonzeros_and_keeps_its_biases():
     model = lenet(hidden=(40, 20), seed=0)
     points = torch.rand(8, 784, generator=Generator().manual_seed(0))
