@@ -30,7 +30,7 @@ def run(*, quick: bool) -> dict[str, Any]:
         The choices and one record a kind of layer.
     """
     n, d, layers, draws = (300, 16, 2, range(2)) if quick else (1000, 32, 5, range(10))
-    search = Search(queries=200, restarts=4, steps=20) if quick else Search(restarts=16, steps=100)
+    search = Search(queries=200, restarts=4, steps=20) if quick else Search()
     shares = SHOWN if quick else SHARES
     networks = range(1 if quick else 3)
     whole, mean_norm, source = trained_layers(seeds=networks, quick=quick)
