@@ -1,0 +1,1 @@
+"""The evidence: what the papers claim, measured again on this machine."""

@@ -1,0 +1,1 @@
+"""Edges chosen with data, against neurons chosen without."""

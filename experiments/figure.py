@@ -1,0 +1,31 @@
+"""Figures that are the same file whenever the figures in them are the same."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers.
+COLOURS = {
+    "importance": "#0072B2",
+    "priority": "#009E73",
+    "uniform": "#D55E00",
+    "magnitude": "#CC79A7",
+    "corenet": "#000000",
+}
+MARKERS = {"importance": "o", "priority": "s", "uniform": "^", "magnitude": "D", "corenet": "x"}
+
+
+def one_panel() -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes, without any window system."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(visible=True, alpha=0.3)
+    return figure, axes
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write an SVG without a date and without random identifiers."""
+    with mpl.rc_context({"svg.hashsalt": "coreprune", "svg.fonttype": "none"}):
+        figure.savefig(path, format="svg", metadata={"Date": None})

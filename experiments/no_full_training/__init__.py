@@ -1,0 +1,1 @@
+"""A coreset taken before the network has learnt."""

@@ -1,0 +1,141 @@
+"""A model from the command line: a factory, a weights file and the shapes of its inputs."""
+
+import importlib
+import pickle
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.shells.torch_module.calls import first_line
+from coreprune.shells.torch_module.files import read_safetensors
+
+_WRAPPERS = ("module.", "_orig_mod.")
+_NESTED = ("state_dict", "model_state_dict", "model")
+
+
+def build(factory: str) -> nn.Module:
+    """Call `package.module:factory` without arguments.
+
+    Args:
+        factory: A module that can be imported from here, and a callable or class in it.
+
+    Returns:
+        The module that it makes.
+
+    Raises:
+        ArgumentError: When it cannot be imported, raises, or makes something else.
+    """
+    module_name, colon, attribute = factory.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ArgumentError(
+            f"MODEL must be package.module:factory, got {factory!r}; "
+            "for example coreprune.demo:LeNet300100"
+        )
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        make = getattr(importlib.import_module(module_name), attribute)
+    except Exception as reason:
+        raise ArgumentError(
+            f"MODEL {factory} cannot be imported ({type(reason).__name__}: {first_line(reason)}); "
+            "run from the folder that holds the package, or install it"
+        ) from reason
+    try:
+        model = make()
+    except Exception as reason:
+        raise ArgumentError(
+            f"MODEL {factory} raised {type(reason).__name__}: {first_line(reason)}; "
+            "it is called without arguments"
+        ) from reason
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(
+            f"MODEL {factory} made a {type(model).__name__}; it must return a torch.nn.Module"
+        )
+    return model
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a model from a `.safetensors` file, or a `.pt` or `.pth` read without running code.
+
+    Args:
+        model: Filled in place once every name and shape fits.
+        path: A state dictionary.
+
+    Raises:
+        FileFormatError: When the file is unreadable or would run code.
+        ArgumentError: When names or shapes do not fit; all that do not are listed.
+    """
+    tensors = _read(path)
+    state = model.state_dict()
+    problems = [f"{name} is missing from the file" for name in state if name not in tensors]
+    problems += [f"{name} is not in the model" for name in tensors if name not in state]
+    problems += [
+        f"{name} has shape {tuple(tensor.shape)}, the model has {tuple(state[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in state and tensor.shape != state[name].shape
+    ]
+    if problems:
+        raise ArgumentError(f"weights {path} do not fit the model: {'; '.join(problems)}")
+    model.load_state_dict(tensors)
+
+
+def example_input(spec: str) -> Tensor:
+    """An example from its shape: "1x784", or "1x16@int64" for token ids (zeros).
+
+    Args:
+        spec: Sizes joined by x, and optionally @ and the name of a torch type.
+
+    Returns:
+        Seeded normal noise, or zeros for types that are not floating-point.
+
+    Raises:
+        ArgumentError: When the text is no shape.
+
+    Example:
+        >>> example_input("2x784").shape
+        torch.Size([2, 784])
+    """
+    match = re.fullmatch(r"(\d+(?:x\d+)*)(?:@(\w+))?", spec)
+    dtype = getattr(torch, match[2] or "float32", None) if match else None
+    if match is None or not isinstance(dtype, torch.dtype):
+        raise ArgumentError(f"input must look like 1x784 or 1x16@int64, got {spec!r}")
+    shape = [int(size) for size in match[1].split("x")]
+    if not dtype.is_floating_point:
+        return torch.zeros(shape, dtype=dtype)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix not in {".pt", ".pth"}:
+        raise ArgumentError(f"weights must end in .safetensors, .pt or .pth, got {path}")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # a refusal is said once, below
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as reason:
+        raise FileFormatError(
+            f"{path} holds more than tensors, or is damaged; nothing in it was run. Save the "
+            "state_dict alone, best with safetensors.torch.save_file"
+        ) from reason
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as reason:
+        raise FileFormatError(f"{path} cannot be read ({first_line(reason)})") from reason
+    return _state_dict(content, path)
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    """The tensors in a checkpoint, under the names that the bare module has."""
+    for key in _NESTED:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise FileFormatError(f"{path} is not a dictionary of tensors; save model.state_dict()")
+    for prefix in _WRAPPERS:
+        if content and all(name.startswith(prefix) for name in content):
+            content = {name.removeprefix(prefix): tensor for name, tensor in content.items()}
+    return content
