@@ -26,7 +26,7 @@ class Ball:
 
     def __post_init__(self) -> None:
         if not _is_number(self.radius) or not 0 < self.radius < math.inf:
-            raise ArgumentError(f"radius must be a positive, finite number, got {self.radius!r}")
+            raise ArgumentError(f"radius must be positive and finite, got {self.radius!r}")
 
     def sample(self, shape: tuple[int, ...], *, generator: Generator) -> Tensor:
         """Queries of norm β in directions drawn uniformly: where convex errors are largest.
