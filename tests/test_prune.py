@@ -216,11 +216,14 @@ def test_same_seed_same_network_another_seed_another(method):
     assert states[0] == states[1] != states[2]
 
 
-def test_randomness_of_the_caller_is_left_alone():
+def test_randomness_of_the_caller_is_left_alone(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
     net = three_layers()
     before = torch.get_rng_state()
     prune(net, draw(4, 8), keep=0.5, queries=Ball(1.0))
     assert torch.equal(torch.get_rng_state(), before)
+    assert not seeded
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -37,7 +37,10 @@ def run(model: nn.Module, call: Call) -> Any:  # noqa: ANN401
     """
     devices = {tensor.device for tensor in call.tensors() if tensor.is_cuda}
     with torch.no_grad(), torch.random.fork_rng(list(devices)):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would reach every device
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(0)
         args, kwargs = pytree.tree_map(_copied, (call.args, call.kwargs))
         return model(*args, **kwargs)
 
