@@ -1,17 +1,14 @@
 """The one natural way through: model, graph, groups, budget, cut, postcondition, result."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from coreprune.budget import Keep, check_keep, widths
-from coreprune.core.coreset import Method, check_method, select
-from coreprune.core.sample_size import error_of_draws, spread
-from coreprune.core.sensitivity import sensitivities, slope_sensitivities
+from coreprune.core.coreset import Method, check_method
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.cut import Cut, shrink, widen
 from coreprune.graph.groups import (
@@ -23,7 +20,7 @@ from coreprune.graph.groups import (
     passengers_of,
 )
 from coreprune.graph.ir import Parameters
-from coreprune.graph.layer import layer_of
+from coreprune.group_coreset import group_coreset
 from coreprune.queries.ball import Ball
 from coreprune.query_space import QuerySpace, query_space
 from coreprune.result import GroupRecord, PruneResult, WholeRecord
@@ -36,9 +33,6 @@ from coreprune.shells.torch_module.subject import Subject, prepare
 Order = Literal["top_down", "bottom_up"]
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many of it are done, and how many there are."""
-
-DELTA = 0.05
-"""The probability with which a guaranteed error may fail."""
 
 
 def prune(  # noqa: PLR0913 (the public face: one argument a decision of the user)
@@ -83,6 +77,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         UnsupportedModelError: When nothing can be cut, or weights are not finite.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Linear(8, 100), nn.ReLU(), nn.Linear(100, 3))
         >>> result = prune(net, torch.randn(2, 8), keep=0.25)
         >>> result.model[0], net[0].out_features
@@ -109,7 +104,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         groups=partition.groups if order == "bottom_up" else partition.groups[::-1],
         widths=widths(keep, partition.groups, trained, round_to=round_to),
         space=query_space(subject, partition.groups, queries=queries, seed=int(seed)),
-        generators=_generators(partition.groups, int(seed)),
+        seeds=_seeds(partition.groups, int(seed)),
     )
     outcome = _cut_soundly(subject, plan, tell)
     original = tensors_of(subject.source)
@@ -149,7 +144,7 @@ class _Plan:
     groups: tuple[Group, ...]
     widths: Mapping[str, int]
     space: QuerySpace
-    generators: Mapping[str, int]
+    seeds: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -205,78 +200,21 @@ def _cut_all(
     records = {}
     for done, group in enumerate(groups):
         (tell or _silent)("cutting", done, len(groups))
-        cut, record = _coreset(group, parameters, plan)
+        cut, record = group_coreset(
+            group,
+            parameters,
+            method=plan.method,
+            num_neurons=plan.widths[group.name],
+            query_radius=plan.space.radii[group.name],
+            generator=Generator().manual_seed(plan.seeds[group.name]),
+        )
         parameters = shrink(parameters, cut)
         cuts.append(cut)
         records[group.name] = record
     return cuts, _Outcome(parameters=parameters, records=records)
 
 
-def _coreset(group: Group, parameters: Parameters, plan: _Plan) -> tuple[Cut, GroupRecord]:
-    """One group's coreset, shared by all its consumers."""
-    layers = [layer_of(group, consumer, parameters) for consumer in group.consumers]
-    radius = plan.space.radii[group.name]
-    s = _largest(
-        sensitivities(
-            layer.points,
-            layer.weights,
-            activation=layer.activation,
-            query_radius=radius,
-            bias=layer.bias,
-        )
-        for layer in layers
-    )
-    subset = select(
-        plan.method,
-        layers[0].points,
-        torch.cat([layer.weights for layer in layers]),
-        sensitivities=s,
-        num_neurons=plan.widths[group.name],
-        generator=Generator().manual_seed(plan.generators[group.name]),
-    )
-    outputs = [len(layer.weights) for layer in layers]
-    cut = Cut(group=group, indices=subset.indices, weights=torch.split(subset.weights, outputs))
-    slopes = _largest(
-        slope_sensitivities(
-            layer.points, layer.weights, activation=layer.activation, query_radius=radius
-        )
-        for layer in layers
-    )
-    record = GroupRecord(
-        name=group.name,
-        passengers=passengers_of(group),
-        consumers=tuple(consumer.affine.name for consumer in group.consumers),
-        neurons_before=group.neurons,
-        neurons_after=len(subset.indices),
-        kept=tuple(subset.indices.tolist()),
-        num_draws=subset.num_draws,
-        query_radius=radius,
-        total_sensitivity=float(s.sum()),
-        guaranteed_error=_guarantee(subset.num_draws, s, slopes, num_outputs=sum(outputs)),
-    )
-    return cut, record
-
-
-def _largest(values: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(values)).amax(0)
-
-
-def _guarantee(
-    num_draws: int | None, s: Tensor, slopes: Tensor, *, num_outputs: int
-) -> float | None:
-    """The ε of the theorem, where draws were made and the activation is Lipschitz."""
-    if num_draws is None or not torch.isfinite(slopes).all():
-        return None
-    return error_of_draws(
-        num_draws,
-        total=float(s.sum()),
-        spread=spread(s, slopes),
-        num_outputs=num_outputs,
-        delta=DELTA,
-    )
-
-
-def _generators(groups: Sequence[Group], seed: int) -> dict[str, int]:
+def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:
     """A seed a group, so that leaving one whole does not change the others' draws."""
     states = np.random.SeedSequence(seed).generate_state(len(groups), np.uint64)
     return {group.name: int(state >> 1) for group, state in zip(groups, states, strict=True)}

@@ -24,9 +24,9 @@ class GroupRecord:
         num_draws: Draws made, for sampling with replacement, else None.
         query_radius: β, the largest norm of this layer's input that was planned for.
         total_sensitivity: t = Σ_j s_j, in the units of the consumers' inputs.
-        guaranteed_error: ε such that, with probability 0.95 over the draws, every consumer's input
-            is within ε of the original for every layer input of norm at most β; None where no
-            theorem speaks of the method or the activation.
+        guaranteed_error: ε such that, with probability 0.95 over the draws, every output of every
+            consumer is within ε of what it was before this layer was cut, for every layer input of
+            norm at most β; None where no theorem speaks of the method or the activation.
     """
 
     name: str
