@@ -9,14 +9,20 @@ from pathlib import Path
 
 import torch
 
+from experiments.activations import run as activations
 from experiments.corenet import run as corenet
 from experiments.mnist import NoDataError
 from experiments.no_full_training import run as no_full_training
+from experiments.one_neuron import run as one_neuron
 from experiments.paper_table import run as paper_table
 from experiments.publish import Experiment, publish
+from experiments.size_independence import run as size_independence
 
 HERE = Path(__file__).parent
 EXPERIMENTS: dict[str, Experiment] = {
+    "one_neuron": one_neuron,
+    "size_independence": size_independence,
+    "activations": activations,
     "paper_table": paper_table,
     "no_full_training": no_full_training,
     "corenet": corenet,

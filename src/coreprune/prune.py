@@ -107,8 +107,9 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     )
     outcome = _cut_soundly(subject, plan, tell)
     original = tensors_of(subject.source)
+    smaller = with_tensors(subject.source, outcome.parameters)
     return PruneResult(
-        model=with_tensors(subject.source, outcome.parameters),
+        model=smaller,
         groups=tuple(
             outcome.records[group.name]
             for group in partition.groups
@@ -123,7 +124,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         seed=seed,
         query_space=plan.space.words,
         parameters_before=_size(subject.source),
-        parameters_after=_size(with_tensors(subject.source, outcome.parameters)),
+        parameters_after=_size(smaller),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
         notes=subject.graph.notes,

@@ -92,16 +92,19 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     """φ(z) = ln(1 + exp(beta·z)) / beta, and z itself where beta·z > threshold, as in torch.
 
     The switch at the threshold is a jump of ln(1 + exp(−threshold)) / beta: below rounding from 20
-    on; with a lower threshold φ is not Lipschitz and has no envelope.
+    on; with a lower threshold φ is not Lipschitz and has no envelope. A negative beta, which torch
+    allows, mirrors the curve: φ(z) = −softplus(−z) for −beta.
     """
     smooth = threshold >= 20
-    envelope = Envelope(slope=0.5, offset=math.log(2) / beta, scale=0.5) if smooth else None
+    line = Envelope(slope=0.5, offset=math.log(2) / beta, scale=math.copysign(0.5, beta))
+    switch = threshold / beta
     return monotone_between(
         "softplus",
         lambda z: functional.softplus(z, beta, threshold),
         lipschitz=1.0 if smooth else math.inf,
-        envelope=envelope,
-        turns=(threshold / beta, math.nextafter(threshold / beta, math.inf)),
+        envelope=line if smooth else None,
+        # beta·switch may round to either side of the threshold
+        turns=(math.nextafter(switch, -math.inf), switch, math.nextafter(switch, math.inf)),
     )
 
 
@@ -198,24 +201,26 @@ def hardsigmoid() -> Activation:
 
 
 def elu(alpha: float = 1.0) -> Activation:
-    """φ(z) = z for z > 0, alpha·(exp(z) − 1) otherwise; alpha > 0."""
+    """φ(z) = z for z > 0, alpha·(exp(z) − 1) otherwise; without an envelope for alpha < 0."""
     # 2φ(z) − z on the negative side is least where 2·alpha·exp(z) = 1, if that lies there.
     floor = max(0.0, 2 * alpha - 1 - math.log(2 * alpha)) if 2 * alpha > 1 else 0.0
     return monotone_between(
         "elu",
         lambda z: functional.elu(z, alpha),
-        lipschitz=max(1.0, alpha),
-        envelope=Envelope(slope=0.5, offset=0.0, scale=0.5, floor=floor),
+        lipschitz=max(1.0, abs(alpha)),
+        envelope=Envelope(slope=0.5, offset=0.0, scale=0.5, floor=floor) if alpha >= 0 else None,
+        turns=(0.0,),
     )
 
 
 def celu(alpha: float = 1.0) -> Activation:
-    """φ(z) = z for z > 0, alpha·(exp(z / alpha) − 1) otherwise; alpha > 0."""
+    """φ(z) = z for z > 0, alpha·(exp(z / alpha) − 1) otherwise; not Lipschitz for alpha < 0."""
+    line = Envelope(slope=0.5, offset=0.0, scale=0.5, floor=alpha * (1 - math.log(2)))
     return monotone_between(
         "celu",
         lambda z: functional.celu(z, alpha),
-        lipschitz=1.0,
-        envelope=Envelope(slope=0.5, offset=0.0, scale=0.5, floor=alpha * (1 - math.log(2))),
+        lipschitz=1.0 if alpha > 0 else math.inf,
+        envelope=line if alpha > 0 else None,
     )
 
 

@@ -155,7 +155,7 @@ def check_method(method: str) -> None:
 
 
 def check_layer(points: Tensor, weights: Tensor, bias: Tensor | None) -> None:
-    """Refuse a layer whose shapes do not fit or whose numbers are not finite.
+    """Refuse a layer whose shapes or dtypes do not fit.
 
     Raises:
         ArgumentError: Naming the tensor and the rule.
@@ -165,8 +165,12 @@ def check_layer(points: Tensor, weights: Tensor, bias: Tensor | None) -> None:
             "points must have shape (n, d) and weights shape (k, n), got "
             f"{tuple(points.shape)} and {tuple(weights.shape)}"
         )
+    if 0 in weights.shape:
+        raise ArgumentError(
+            f"weights must have at least one row and one column, got {tuple(weights.shape)}"
+        )
     if bias is not None and bias.shape != points.shape[:1]:
         raise ArgumentError(f"bias must have shape ({len(points)},), got {tuple(bias.shape)}")
     for name, tensor in (("points", points), ("weights", weights), ("bias", bias)):
-        if tensor is not None and not torch.isfinite(tensor).all():
-            raise ArgumentError(f"{name} must be finite, got NaN or infinite entries")
+        if tensor is not None and not tensor.is_floating_point():
+            raise ArgumentError(f"{name} must have a floating-point dtype, got {tensor.dtype}")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from coreprune.errors import ArgumentError
+
 Number = float | Tensor
 """One value for all neurons, or a tensor of shape (n,) with one value each."""
 
@@ -45,7 +47,8 @@ class Activation:
         function: φ on a tensor whose last axis holds the neurons.
         extent: (low, high) ↦ the least and the greatest value of φ on [low, high], exact for the
             family in `activations`.
-        lipschitz: The smallest L with |φ(y) − φ(z)| ≤ L|y − z|; infinite for a step.
+        lipschitz: An L with |φ(y) − φ(z)| ≤ L|y − z|, the smallest for the family in
+            `activations`; infinite for a step.
         envelope: The line and remainder, or None when there is none.
 
     Example:
@@ -111,7 +114,11 @@ def monotone_between(
 def identity() -> Activation:
     """φ(z) = z."""
     envelope = Envelope(slope=1.0, offset=0.0, scale=0.0)
-    return monotone_between("identity", lambda z: z, lipschitz=1.0, envelope=envelope)
+    return monotone_between("identity", _itself, lipschitz=1.0, envelope=envelope)
+
+
+def _itself(z: Tensor) -> Tensor:
+    return z
 
 
 def affine(scale: Number, shift: Number) -> Activation:
@@ -148,11 +155,18 @@ def custom(
     Returns:
         The activation, without an envelope.
 
+    Raises:
+        ArgumentError: When `lipschitz` is negative or NaN, or infinite without `monotone`.
+
     Example:
         >>> square_root = custom(lambda z: (1 + z * z).sqrt(), lipschitz=1.0, monotone=False)
         >>> square_root.supremum(torch.tensor([-1.0]), torch.tensor([1.0])).item()
         2.414...
     """
+    if not lipschitz >= 0 or (math.isinf(lipschitz) and not monotone):
+        raise ArgumentError(
+            f"lipschitz must be a number ≥ 0, finite unless monotone=True, got {lipschitz}"
+        )
 
     def bounded(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         ends, spread = function(low) + function(high), lipschitz * (high - low)
@@ -172,7 +186,7 @@ def compose(*stages: Activation) -> Activation:
         >>> compose(affine(2.0, 0.0), affine(-2.0, 1.0))(torch.tensor([3.0])).item()
         -11.0
     """
-    telling = [stage for stage in stages if stage.name != "identity"]
+    telling = [stage for stage in stages if stage.function is not _itself]
     if len(telling) < 2:
         return telling[0] if telling else identity()
 
@@ -188,10 +202,17 @@ def compose(*stages: Activation) -> Activation:
 
     lipschitz: Number = 1.0
     for stage in telling:
-        lipschitz = lipschitz * stage.lipschitz
+        lipschitz = _product(lipschitz, stage.lipschitz)
     return Activation(
         name=" → ".join(stage.name for stage in telling),
         function=function,
         extent=extent,
         lipschitz=lipschitz,
     )
+
+
+def _product(left: Number, right: Number) -> Number:
+    """The product of two Lipschitz constants, in which a constant function beats a jump."""
+    factors = [torch.as_tensor(value, dtype=torch.float64) for value in (left, right)]
+    product = (factors[0] * factors[1]).nan_to_num(nan=0.0, posinf=math.inf)
+    return product if product.ndim else float(product)

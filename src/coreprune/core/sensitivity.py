@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from coreprune.core.elementwise import Activation
+from coreprune.errors import ArgumentError
 
 
 def sensitivities(
@@ -30,6 +31,9 @@ def sensitivities(
     Returns:
         Non-negative sensitivities in float64. Shape (n,).
 
+    Raises:
+        ArgumentError: When an entry is not finite, or φ overflows on the ball.
+
     Example:
         >>> from coreprune.core.activations import relu
         >>> points, weights = torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([[1.0, -2.0]])
@@ -40,9 +44,19 @@ def sensitivities(
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, "Data-Independent Neural Pruning via
         Coresets", Algorithm 1; the interval with bias is derived in docs/theory.md.
     """
-    reach = query_radius * _row_norms(points)
-    centre = torch.zeros_like(reach) if bias is None else bias.double()
-    return _column_peaks(weights) * activation.supremum(centre - reach, centre + reach)
+    norms, peaks = _row_norms(points), _column_peaks(weights)
+    centre = torch.zeros_like(norms) if bias is None else bias.double()
+    # A norm or a peak is finite exactly when all entries behind it are.
+    _check_finite(points=norms, weights=peaks, bias=centre)
+    reach = query_radius * norms
+    supremum = activation.supremum(centre - reach, centre + reach)
+    s = torch.where(peaks > 0, peaks * supremum, 0.0)
+    if not torch.isfinite(s).all():
+        raise ArgumentError(
+            f"query_radius must keep {activation.name} finite on every pre-activation, "
+            f"got {query_radius}; pass a smaller one"
+        )
+    return s
 
 
 def slope_sensitivities(
@@ -77,14 +91,23 @@ def probabilities(sensitivities: Tensor) -> Tensor:
 
 
 def _row_norms(points: Tensor) -> Tensor:
-    norms: Tensor = torch.linalg.vector_norm(_at_least_single(points), dim=1)
-    return norms.double()
+    """‖p_j‖: summed in single precision, and anew where squares could leave its range."""
+    single = points if points.dtype.itemsize >= 4 else points.float()
+    norms: Tensor = torch.linalg.vector_norm(single, dim=1).double()
+    odd = ~((norms > 1e-15) & (norms < 1e15))
+    norms[odd] = torch.linalg.vector_norm(points[odd], dim=1, dtype=torch.float64)
+    return norms
 
 
 def _column_peaks(weights: Tensor) -> Tensor:
-    peaks: Tensor = torch.linalg.vector_norm(_at_least_single(weights), ord=torch.inf, dim=0)
+    """max_i |w_ij|, block by block of rows: one pass over memory, without a copy of its size."""
+    peaks = weights.new_zeros(weights.shape[1])
+    for rows in torch.split(weights, 128):
+        peaks = torch.maximum(peaks, rows.abs().amax(0))
     return peaks.double()
 
 
-def _at_least_single(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype.itemsize >= 4 else tensor.float()
+def _check_finite(**summaries: Tensor) -> None:
+    for name, summary in summaries.items():
+        if not torch.isfinite(summary).all():
+            raise ArgumentError(f"{name} must be finite, got NaN or infinite entries")

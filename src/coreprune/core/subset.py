@@ -41,7 +41,7 @@ def reweighted(
     if factors is not None:
         # In float32 at least: a factor may exceed what half precision holds before it meets w.
         wide = kept if kept.dtype.itemsize >= 4 else kept.float()
-        kept = (wide * factors.to(wide)).to(weights.dtype)
+        kept = wide.mul_(factors.to(wide)).to(weights.dtype)
     return WeightedSubset(
         indices=indices,
         weights=kept,

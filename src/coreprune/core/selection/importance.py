@@ -42,7 +42,7 @@ def importance_draws(
 ) -> WeightedSubset:
     """Draw m neurons i.i.d. with pr_j = s_j / t and set u_ij = w_ij · count_j / (m pr_j).
 
-    E[Σ_j u_ij h_j(x)] = Σ_j w_ij h_j(x) for every x.
+    E[Σ_j u_ij h_j(x)] = Σ_j w_ij h_j(x) for every query of the ball.
 
     Args:
         weights: Outgoing weights w_ij. Shape (k, n).
@@ -57,16 +57,28 @@ def importance_draws(
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, Algorithm 1.
     """
     pr = probabilities(sensitivities.double().cpu())
-    counts = _multinomial_counts(num_draws, pr, generator)
-    indices = counts.nonzero().flatten()
-    factors = counts[indices] / (num_draws * pr[indices])
-    return reweighted(weights, indices, factors, num_draws=num_draws)
+    return weighted_by_counts(weights, pr, _multinomial_counts(num_draws, pr, generator))
+
+
+def weighted_by_counts(weights: Tensor, probabilities: Tensor, counts: Tensor) -> WeightedSubset:
+    """The coreset of an outcome of the draws: u_ij = w_ij · count_j / (m pr_j), m = Σ_j count_j.
+
+    Args:
+        weights: Outgoing weights w_ij. Shape (k, n).
+        probabilities: pr_j. Shape (n,).
+        counts: How often each neuron was drawn, in float64. Shape (n,).
+
+    Returns:
+        The coreset of the neurons drawn at least once.
+    """
+    indices, num_draws = counts.nonzero().flatten(), counts.sum()
+    factors = counts[indices] / (num_draws * probabilities[indices])
+    return reweighted(weights, indices, factors, num_draws=int(num_draws))
 
 
 def expected_distinct(num_draws: int, sensitivities: Tensor) -> float:
     """Σ_j 1 − (1 − pr_j)^m: the expected number of distinct neurons in m draws."""
-    pr = probabilities(sensitivities.double())
-    return float(-torch.expm1(num_draws * torch.log1p(-pr.clamp_max(1 - 1e-16))).sum())
+    return _distinct(num_draws, _log_missed(sensitivities))
 
 
 def draws_for_distinct(num_neurons: int, sensitivities: Tensor) -> int:
@@ -83,18 +95,25 @@ def draws_for_distinct(num_neurons: int, sensitivities: Tensor) -> int:
         >>> draws_for_distinct(2, torch.ones(4))
         2
     """
+    missed = _log_missed(sensitivities)
     low = high = num_neurons
-    while expected_distinct(high, sensitivities) < num_neurons:
+    while _distinct(high, missed) < num_neurons:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        if expected_distinct(middle, sensitivities) < num_neurons:
-            low = middle
-        else:
-            high = middle
-    undershoot = num_neurons - expected_distinct(low, sensitivities)
-    overshoot = expected_distinct(high, sensitivities) - num_neurons
+        low, high = (middle, high) if _distinct(middle, missed) < num_neurons else (low, middle)
+    undershoot = num_neurons - _distinct(low, missed)
+    overshoot = _distinct(high, missed) - num_neurons
     return low if undershoot <= overshoot else high
+
+
+def _log_missed(sensitivities: Tensor) -> Tensor:
+    """ln(1 − pr_j): the logarithm of the probability that one draw misses a neuron."""
+    return torch.log1p(-probabilities(sensitivities.double()).clamp_max(1 - 1e-16))
+
+
+def _distinct(num_draws: int, log_missed: Tensor) -> float:
+    return float(-torch.expm1(float(num_draws) * log_missed).sum())
 
 
 def _multinomial_counts(num_draws: int, pr: Tensor, generator: Generator) -> Tensor:

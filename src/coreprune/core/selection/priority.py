@@ -12,8 +12,8 @@ def priority(
     """Keep the m neurons of highest priority q_j = s_j / r_j, r_j uniform on (0, 1].
 
     With τ the (m + 1)-th largest priority, u_ij = w_ij · max(1, τ / s_j): the Horvitz-Thompson
-    weights given τ. E[u_ij] = w_ij with u_ij = 0 for the neurons left out, so the estimate of the
-    next layer's inputs is unbiased for every query.
+    weights given τ. E[u_ij] = w_ij where s_j > 0, with u_ij = 0 for the neurons left out, so the
+    estimate of the next layer's inputs is unbiased for every query of the ball.
 
     Args:
         weights: Outgoing weights w_ij. Shape (k, n).
@@ -32,8 +32,25 @@ def priority(
         >>> len(priority(weights, s, num_neurons=2, generator=Generator()).indices)
         2
     """
-    s = sensitivities.double().cpu()
-    r = 1 - torch.rand(len(s), dtype=torch.float64, generator=generator)
+    r = 1 - torch.rand(len(sensitivities), dtype=torch.float64, generator=generator)
+    return highest_priority(weights, sensitivities.double().cpu(), r, num_neurons=num_neurons)
+
+
+def highest_priority(
+    weights: Tensor, sensitivities: Tensor, uniforms: Tensor, *, num_neurons: int
+) -> WeightedSubset:
+    """The coreset of an outcome of the draws: no randomness is left in it.
+
+    Args:
+        weights: Outgoing weights w_ij. Shape (k, n).
+        sensitivities: s_j in float64. Shape (n,).
+        uniforms: r_j in (0, 1]. Shape (n,).
+        num_neurons: m ≥ 1.
+
+    Returns:
+        As `priority`.
+    """
+    s, r = sensitivities, uniforms
     alive = int((s > 0).sum())
     if num_neurons >= max(1, alive):
         indices = s.nonzero().flatten() if alive else torch.zeros(1, dtype=torch.long)

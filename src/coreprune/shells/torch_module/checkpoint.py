@@ -4,6 +4,7 @@ import importlib
 import pickle
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -115,7 +116,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix not in {".pt", ".pth"}:
         raise ArgumentError(f"weights must end in .safetensors, .pt or .pth, got {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # a refusal is said once, below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as reason:
         raise FileFormatError(
             f"{path} holds more than tensors, or is damaged; nothing in it was run. Save the "

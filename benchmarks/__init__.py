@@ -1,0 +1,1 @@
+"""What the program costs, as ratios to a named reference in the same run."""

@@ -1,0 +1,1 @@
+"""The coreset of a layer under every activation of the family."""

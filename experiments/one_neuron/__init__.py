@@ -1,0 +1,1 @@
+"""How well a coreset of n neurons speaks for one neuron of the next layer."""

@@ -1,0 +1,187 @@
+"""The command line: exit codes, one line a refusal, nothing half-written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from typer.testing import CliRunner
+
+import coreprune
+from coreprune import cli
+from coreprune.demo import LeNet300100
+
+LENET = "coreprune.demo:LeNet300100"
+
+
+def run(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
+    """The program's exit code, standard output and standard error."""
+    monkeypatch.setattr(sys, "argv", ["coreprune", *map(str, arguments)])
+    monkeypatch.setattr(cli.out, "file", None)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    captured = capsys.readouterr()
+    return stop.value.code or 0, captured.out, captured.err
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_file(LeNet300100().state_dict(), tmp_path / "lenet.safetensors")
+    return tmp_path / "lenet.safetensors"
+
+
+def test_version_is_the_package_version(command) -> None:
+    assert command("--version") == (0, f"coreprune {coreprune.__version__}\n", "")
+
+
+def test_inspect_lists_every_layer_and_reason(command, weights: Path) -> None:
+    code, out, err = command("inspect", LENET, "--weights", weights, "--input", "1x784", "--json")
+    layers = {layer["name"]: layer for layer in json.loads(out)["layers"]}
+    assert (code, err) == (0, "")
+    assert layers["fc1"]["neurons"] == 300
+    assert layers["fc2"]["consumers"] == ["fc3"]
+    assert layers["fc3"]["reason"] == "its output leaves the network"
+
+
+def test_inspect_prints_a_table(command) -> None:
+    code, out, _ = command("inspect", LENET, "--input", "1x784")
+    assert code == 0
+    assert "fc2" in out
+    assert "100.0% of 266,610 parameters" in out
+
+
+def test_prune_writes_what_load_reads(command, weights: Path, tmp_path: Path) -> None:
+    target = tmp_path / "small"
+    code, out, err = command(
+        "prune", LENET, "--weights", weights, "--input", "1x784", "--keep", "0.5", "-o", target
+    )
+    model = coreprune.load(target, into=LeNet300100())
+    original = load_file(weights)
+    record = json.loads((target / "coreprune.json").read_text())
+    kept = record["groups"][0]["kept"]
+    assert (code, err) == (0, "")
+    assert "125,810" in out
+    assert model.fc1.out_features == 150
+    assert torch.equal(model.fc1.weight, original["fc1.weight"][kept])
+
+
+def test_keep_takes_layers_by_name(command, tmp_path: Path) -> None:
+    code, out, _ = command(
+        "prune", LENET, "--input", "1x784", "--json", "-o", tmp_path / "small",
+        "--keep", "fc1=0.1", "--keep", "fc2=0.2",
+    )  # fmt: skip
+    widths = [group["neurons_after"] for group in json.loads(out)["groups"]]
+    assert code == 0
+    assert widths == [30, 20]
+
+
+def test_parameters_is_a_budget_for_the_network(command, tmp_path: Path) -> None:
+    _, out, _ = command(
+        "prune", LENET, "--input", "1x784", "--parameters", "0.1", "-o", tmp_path / "s", "--json"
+    )
+    document = json.loads(out)
+    assert 0.09 < document["parameters_after"] / document["parameters_before"] <= 0.1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--keep", "0.5", "--parameters", "0.5"),
+        ("--keep", "half"),
+        ("--keep", "0.5", "--keep", "fc1=0.5"),
+        ("--keep", "0.5", "--no-such-option"),
+    ],
+)
+def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
+    code, _, err = command("prune", LENET, "--input", "1x784", "-o", tmp_path / "s", *options)
+    assert code == 2
+    assert "Usage" in err
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"--keep": "1.5"}, "keep must be a number in (0, 1], got 1.5"),
+        ({"--keep": "0"}, "keep must be a number in (0, 1], got 0.0"),
+        ({"--keep": "fc9=0.5"}, "fc9"),
+        ({"--input": "1x7"}, "example_inputs must run through the model"),
+        ({"--input": "wide"}, "input must look like 1x784"),
+        ({"--method": "luck"}, "method must be one of importance, priority"),
+        ({"--order": "sideways"}, "order must be one of top_down, bottom_up"),
+        ({"--radius": "-1"}, "radius must be positive"),
+        ({"--round-to": "0"}, "round_to must be"),
+        ({"--seed": "-1"}, "seed must be"),
+        ({"--skip": "fc9"}, "fc9"),
+        ({"--parameters": "0.0001", "--keep": None}, "cannot be reached"),
+        ({"--weights": "missing.safetensors"}, "missing.safetensors"),
+        ({"-o": "no/such/place"}, "does not exist; create it first"),
+    ],
+)
+def test_refusals_are_one_line_and_exit_code_one(
+    command, tmp_path: Path, monkeypatch, options, complaint
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chosen = {"--input": "1x784", "--keep": "0.5", "-o": "small"} | options
+    flat = [word for pair in chosen.items() if pair[1] is not None for word in pair]
+    code, out, err = command("prune", LENET, *flat)
+    assert (code, out) == (1, "")
+    assert err.startswith("coreprune: ")
+    assert complaint in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_directory_is_refused_before_any_work(command, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "mine.txt").write_text("keep me")
+    code, _, err = command(
+        "prune", "no.such:model", "--input", "1x784", "--keep", "0.5", "-o", tmp_path / "small"
+    )
+    assert code == 1
+    assert "exists already" in err
+    assert [path.name for path in (tmp_path / "small").iterdir()] == ["mine.txt"]
+
+
+def test_completion_is_offered() -> None:
+    assert "--install-completion" in CliRunner().invoke(cli.app, ["--help"]).output
+
+
+def test_the_installed_program_is_quiet_when_not_a_terminal(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("coreprune")
+    done = subprocess.run(
+        [program, "inspect", LENET, "--input", "1x784"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+
+
+def test_factories_are_found_in_the_current_folder(command, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own_model.py").write_text(
+        "from torch import nn\n"
+        "def net(): return nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, 2))\n"
+    )
+    code, out, _ = command("inspect", "own_model:net", "--input", "1x4", "--json")
+    assert code == 0
+    assert json.loads(out)["layers"][0]["neurons"] == 9
+
+
+def test_the_factory_may_be_any_module_class() -> None:
+    assert issubclass(LeNet300100, nn.Module)
