@@ -182,8 +182,8 @@ def table(results: dict[str, Any]) -> str:
             "seconds of pruning + fine-tuning.",
             f"Widths {first} and {second} of 300 and 100; {epochs} epochs of training and {epochs} "
             f"of fine-tuning with peak rate {choices['rate']} ({choices['control_rate']} for the "
-            f"unpruned control, {choices['scratch_rate']} for the small network), chosen on held-out "
-            "training images.",
+            f"unpruned control, {choices['scratch_rate']} for the small network), chosen on "
+            "held-out training images.",
             f"Data: {results['data']}. coreprune {results['coreprune']}, torch {results['torch']}, "
             f"one thread; {results['seconds']:.0f} s of processor time. The networks took "
             f"{sum(results['seconds_training']):.0f} s and may come from an earlier run's cache.",
