@@ -198,6 +198,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    shares = [100 * size / PARAMETERS for size in sizes]
+    axes.set_xticks(shares, [f"{share:.0f}" for share in shares])
+    axes.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
+    axes.minorticks_off()
     axes.set_xlabel("nonzero parameters kept, %")
     axes.set_ylabel("test error without fine-tuning, %")
     axes.legend()
