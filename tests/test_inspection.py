@@ -9,12 +9,12 @@ from coreprune import ArgumentError, inspect, prune
 
 
 def test_layers_come_in_order_of_execution_with_what_happens_to_them():
-    net = named(a=nn.Linear(6, 12), n=trained_norm(12), r=nn.ReLU(), b=nn.Linear(12, 3))
+    net = named(z=nn.Linear(6, 12), n=trained_norm(12), r=nn.ReLU(), b=nn.Linear(12, 3))
     before = snapshot(net)
     inspection = inspect(net, draw(4, 6))
     assert str(inspection).splitlines() == [
         "100.0% of 147 parameters can be reached".replace("100.0", "98.0"),
-        "a: 12 neurons, read by b",
+        "z: 12 neurons, read by b",
         "b: left whole: its output leaves the network",
     ]
     assert inspection.layers[0].passengers == ("n",)

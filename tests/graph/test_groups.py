@@ -157,6 +157,14 @@ def test_the_neuron_axis_must_come_back_to_its_place():
     assert reason(partition, "a") == "b reads another axis than that of its neurons"
 
 
+def test_a_rotation_of_axes_is_followed():
+    there = Permute(input="h", output="p", order=(1, 2, 0))
+    back = Permute(input="q", output="g", order=(2, 0, 1))
+    shapes = {"h": (7, 5, 4), "p": (5, 4, 7), "q": (5, 4, 7), "g": (7, 5, 4)}
+    nodes = (A, there, slope("s", input="p", output="q"), back, B)
+    assert find_groups(graph(*nodes, **shapes)).groups
+
+
 @pytest.mark.parametrize(("parameter", "passes"), [("s.weight", False), ("one.weight", True)])
 def test_a_slope_each_belongs_to_axis_1(parameter, passes):
     nodes = (A, slope("s", parameter), B)
