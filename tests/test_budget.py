@@ -118,3 +118,8 @@ def test_keep_must_be_shares(keep):
 def test_keep_must_name_groups():
     with pytest.raises(ArgumentError, match=r"keep names c, .*layers that can: a, b"):
         widths({"a": 0.5, "c": 0.5}, GROUPS, PARAMETERS)
+
+
+def test_an_empty_keep_is_no_request():
+    with pytest.raises(ArgumentError, match="at least one layer"):
+        check_keep({})

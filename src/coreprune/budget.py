@@ -66,6 +66,8 @@ def check_keep(keep: Keep) -> None:
         ArgumentError: When a share is not in (0, 1].
     """
     if isinstance(keep, Mapping):
+        if not keep:
+            raise ArgumentError("keep must name at least one layer, got an empty mapping")
         for name, share in keep.items():
             check_share(f"keep[{name!r}]", share)
     elif not isinstance(keep, Budget):

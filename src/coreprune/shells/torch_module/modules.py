@@ -50,8 +50,6 @@ def copied(model: nn.Module) -> nn.Module:
             f"{type(model).__name__} cannot be deep-copied ({reason}); detach the tensors it keeps "
             "as plain attributes, or register them as buffers"
         ) from reason
-    for parameter in clone.parameters():
-        parameter.grad = None
     return clone
 
 
