@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from coreprune.core.elementwise import Activation, Envelope, monotone_between
+from coreprune.core.elementwise import UNIT_SCALE, Activation, Envelope, monotone_between
 
 
 def _zero_crossing(f: Callable[[float], float], low: float, high: float) -> float:
@@ -72,7 +72,11 @@ def hardtanh(low: float = -1.0, high: float = 1.0) -> Activation:
             slope=0.0, offset=at_zero, scale=1.0, floor=at_zero - low, ceiling=high - at_zero
         )
     return monotone_between(
-        "hardtanh", lambda z: z.clamp(low, high), lipschitz=1.0, envelope=envelope
+        "hardtanh",
+        lambda z: z.clamp(low, high),
+        lipschitz=1.0,
+        envelope=envelope,
+        breakpoints=(low, high),
     )
 
 
@@ -85,6 +89,7 @@ def relu6() -> Activation:
         extent=clipped.extent,
         lipschitz=1.0,
         envelope=clipped.envelope,
+        breakpoints=clipped.breakpoints,
     )
 
 
@@ -105,6 +110,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         envelope=line if smooth else None,
         # beta·switch may round to either side of the threshold
         turns=(math.nextafter(switch, -math.inf), switch, math.nextafter(switch, math.inf)),
+        breakpoints=(*(point / beta for point in UNIT_SCALE), switch),
     )
 
 
@@ -188,7 +194,12 @@ def silu() -> Activation:
 def hardswish() -> Activation:
     """φ(z) = z·min(max(z + 3, 0), 6) / 6."""
     return monotone_between(
-        "hardswish", functional.hardswish, lipschitz=1.5, envelope=_HALF_LINE, turns=(-3.0, -1.5)
+        "hardswish",
+        functional.hardswish,
+        lipschitz=1.5,
+        envelope=_HALF_LINE,
+        turns=(-3.0, -1.5),
+        breakpoints=(-3.0, 3.0),
     )
 
 
@@ -196,7 +207,11 @@ def hardsigmoid() -> Activation:
     """φ(z) = min(max(z + 3, 0), 6) / 6."""
     envelope = Envelope(slope=0.0, offset=0.5, scale=0.5, floor=1.0, ceiling=1.0)
     return monotone_between(
-        "hardsigmoid", functional.hardsigmoid, lipschitz=1 / 6, envelope=envelope
+        "hardsigmoid",
+        functional.hardsigmoid,
+        lipschitz=1 / 6,
+        envelope=envelope,
+        breakpoints=(-3.0, 3.0),
     )
 
 
@@ -221,6 +236,7 @@ def celu(alpha: float = 1.0) -> Activation:
         lambda z: functional.celu(z, alpha),
         lipschitz=1.0 if alpha > 0 else math.inf,
         envelope=line if alpha > 0 else None,
+        breakpoints=tuple(point * alpha for point in UNIT_SCALE),
     )
 
 

@@ -5,7 +5,7 @@ shape (n,) that broadcasts against the last axis.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,10 @@ class Envelope:
     ceiling: Number = math.inf
 
 
+UNIT_SCALE = (-16.0, -4.0, 0.0, 4.0, 16.0)
+"""Breakpoints of a function that bends only near 0, over lengths of about 1."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Activation:
     """An element-wise function with what the proofs need to know of it.
@@ -50,6 +54,8 @@ class Activation:
         lipschitz: An L with |φ(y) − φ(z)| ≤ L|y − z|, the smallest for the family in
             `activations`; infinite for a step.
         envelope: The line and remainder, or None when there is none.
+        breakpoints: Where integrals of φ are split: every kink and jump, and points close enough
+            to one another where φ bends for a polynomial to follow it from one to the next.
 
     Example:
         >>> identity()(torch.zeros(1)).item()
@@ -61,6 +67,7 @@ class Activation:
     extent: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     lipschitz: Number
     envelope: Envelope | None = None
+    breakpoints: tuple[Number, ...] = UNIT_SCALE
 
     def __call__(self, z: Tensor) -> Tensor:
         """φ(z). Shape (..., n) in and out."""
@@ -100,6 +107,7 @@ def monotone_between(
     lipschitz: Number,
     envelope: Envelope | None,
     turns: tuple[float, ...] = (),
+    breakpoints: tuple[float, ...] = UNIT_SCALE,
 ) -> Activation:
     """An activation that is monotone between its turning points, from which its range follows."""
     return Activation(
@@ -108,13 +116,14 @@ def monotone_between(
         extent=_between_turns(function, turns),
         lipschitz=lipschitz,
         envelope=envelope,
+        breakpoints=breakpoints,
     )
 
 
 def identity() -> Activation:
     """φ(z) = z."""
     envelope = Envelope(slope=1.0, offset=0.0, scale=0.0)
-    return monotone_between("identity", _itself, lipschitz=1.0, envelope=envelope)
+    return monotone_between("identity", _itself, lipschitz=1.0, envelope=envelope, breakpoints=())
 
 
 def _itself(z: Tensor) -> Tensor:
@@ -129,7 +138,9 @@ def affine(scale: Number, shift: Number) -> Activation:
 
     lipschitz = scale.abs() if isinstance(scale, Tensor) else abs(scale)
     envelope = Envelope(slope=scale, offset=shift, scale=0.0)
-    return monotone_between("affine", function, lipschitz=lipschitz, envelope=envelope)
+    return monotone_between(
+        "affine", function, lipschitz=lipschitz, envelope=envelope, breakpoints=()
+    )
 
 
 def _like(value: Number, z: Tensor) -> Number:
@@ -208,7 +219,27 @@ def compose(*stages: Activation) -> Activation:
         function=function,
         extent=extent,
         lipschitz=lipschitz,
+        breakpoints=tuple(_breakpoints(telling)),
     )
+
+
+def _breakpoints(stages: Iterable[Activation]) -> Iterator[Number]:
+    """The breakpoints of a chain, pulled back through the straight lines at its beginning."""
+    slope: Number = 1.0
+    offset: Number = 0.0
+    for stage in stages:
+        for point in stage.breakpoints:
+            yield (point - offset) / slope
+        line = stage.envelope
+        if line is None or isinstance(line.scale, Tensor) or line.scale != 0:
+            return  # what bends after a bend is left to the rule's own points
+        slope, offset = slope * line.slope, offset * line.slope + line.offset
+        if _any_zero(slope):
+            return
+
+
+def _any_zero(slope: Number) -> bool:
+    return bool((torch.as_tensor(slope) == 0).any())
 
 
 def _product(left: Number, right: Number) -> Number:

@@ -1,0 +1,79 @@
+"""Optimal outgoing weights: against least squares, and what must hold exactly."""
+
+import pytest
+import torch
+
+from coreprune.core.moments import Moments, MomentSum
+from coreprune.core.reconstruction import expected_error, reconstructed, ridge_of
+
+
+def problem(n=12, k=3, rows=400):
+    generator = torch.Generator().manual_seed(0)
+    h = torch.randn(rows, n, generator=generator, dtype=torch.float64) @ torch.randn(
+        n, n, generator=generator, dtype=torch.float64
+    )
+    h += torch.arange(n)
+    total = MomentSum()
+    total.add(h)
+    return h, torch.randn(k, n, generator=generator, dtype=torch.float64), total.moments()
+
+
+def test_it_is_the_least_squares_fit_with_intercept():
+    h, w, moments = problem()
+    indices = torch.tensor([0, 3, 4, 9])
+    subset = reconstructed(w, moments, indices, ridge=1e-12)
+    design = torch.cat([h[:, indices], torch.ones(len(h), 1)], dim=1)
+    solution = torch.linalg.lstsq(design, h @ w.T).solution
+    torch.testing.assert_close(subset.weights, solution[:-1].T)
+    torch.testing.assert_close(subset.bias_shift, solution[-1])
+
+
+def test_keeping_everything_returns_the_weights_bit_for_bit():
+    _, w, moments = problem()
+    subset = reconstructed(w, moments, torch.arange(12), ridge=0.1)
+    assert torch.equal(subset.weights, w)
+    assert not subset.bias_shift.any()
+
+
+def test_a_large_ridge_keeps_the_old_weights():
+    _, w, moments = problem()
+    indices = torch.tensor([1, 2])
+    subset = reconstructed(w, moments, indices, ridge=1e15)
+    torch.testing.assert_close(subset.weights, w[:, indices])
+
+
+def test_a_duplicate_goes_without_error():
+    h, w, _ = problem()
+    h = torch.cat([h, h[:, 5:6]], dim=1)
+    w = torch.cat([w, torch.ones(3, 1)], dim=1)
+    total = MomentSum()
+    total.add(h)
+    moments = total.moments()
+    subset = reconstructed(w, moments, torch.arange(12), ridge=ridge_of(moments.covariance, 1e-9))
+    torch.testing.assert_close(subset.weights[:, 5], w[:, 5] + 1, rtol=1e-6, atol=1e-6)
+    assert expected_error(w, moments, subset) < 1e-9 * expected_error(
+        w, moments, reconstructed(w, moments, torch.arange(11), ridge=1e-9)
+    )
+
+
+def test_the_expected_error_is_the_mean_square_over_the_rows():
+    h, w, moments = problem()
+    subset = reconstructed(w, moments, torch.tensor([2, 7, 8]), ridge=0.5)
+    residual = h @ w.T - h[:, subset.indices] @ subset.weights.T - subset.bias_shift
+    assert expected_error(w, moments, subset) == pytest.approx(
+        float(residual.square().sum(1).mean())
+    )
+
+
+def test_the_ridge_is_a_share_of_the_mean_variance():
+    assert ridge_of(torch.diag(torch.tensor([1.0, 3.0])), 0.5) == 1.0
+    assert ridge_of(torch.zeros(2, 2), 0.5) == 0.5
+
+
+def test_types_and_moments_are_as_given():
+    _, w, moments = problem()
+    before = moments.covariance.clone()
+    subset = reconstructed(w.float(), moments, torch.tensor([0, 1]), ridge=1e-3)
+    assert subset.weights.dtype == torch.float32
+    assert torch.equal(moments.covariance, before)
+    assert isinstance(moments, Moments)
