@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from coreprune.core import sample_size
-from coreprune.core.coreset import METHODS, Method, layer_coreset
+from coreprune.core.coreset import SAMPLERS, Method, layer_coreset
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
 from coreprune.core.subset import WeightedSubset
 from experiments.spread import spread
@@ -76,7 +76,7 @@ def coreset_trials(
     seeds = list(seeds)
     asked = [
         (method, share, seed)
-        for method in METHODS
+        for method in SAMPLERS
         for share in shares
         for seed in (seeds[:1] if method == "magnitude" else seeds)
     ]

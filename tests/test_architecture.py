@@ -19,6 +19,7 @@ RANKS = {
     "budget": 4,
     "query_space": 4,
     "group_coreset": 5,
+    "group_moments": 5,
     "inspection": 5,
     "prune": 6,
     "": 7,  # the public names

@@ -118,7 +118,7 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--keep": "fc9=0.5"}, "fc9"),
         ({"--input": "1x7"}, "example_inputs must run through the model"),
         ({"--input": "wide"}, "input must look like 1x784"),
-        ({"--method": "luck"}, "method must be one of importance, priority"),
+        ({"--method": "luck"}, "method must be one of optimal, importance"),
         ({"--order": "sideways"}, "order must be one of top_down, bottom_up"),
         ({"--radius": "-1"}, "radius must be positive"),
         ({"--round-to": "0"}, "round_to must be"),

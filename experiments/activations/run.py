@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Generator
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from coreprune.core.elementwise import Activation
 from experiments.activations.family import envelope, family, in_the_papers_family, lipschitz
 from experiments.coreset_trials import (
@@ -108,7 +108,7 @@ def _record(
         "bound": _bound(layers, totals, trials),
         "rows": [
             {"method": method, "share": share, **_row(of_total, ratios)}
-            for method in METHODS
+            for method in SAMPLERS
             for share in SHARES
             for of_total in [_errors(method, share, trials=trials, totals=totals)]
         ],
@@ -207,8 +207,8 @@ def table(results: dict[str, Any]) -> str:
         f"{', '.join(f'{share:.0%}' for share in SHARES)} kept; in brackets, the last, % of "
         "sup &#124;f&#124;.",
         "",
-        f"| activation | {' | '.join(METHODS)} |",
-        "|---|" + "---|" * len(METHODS),
+        f"| activation | {' | '.join(SAMPLERS)} |",
+        "|---|" + "---|" * len(SAMPLERS),
         *map(_measured, records),
     ]
     return "\n".join(lines)
@@ -227,7 +227,7 @@ def _constants(record: dict[str, Any]) -> str:
 
 def _measured(record: dict[str, Any]) -> str:
     cells = []
-    for method in METHODS:
+    for method in SAMPLERS:
         rows = [row for row in record["rows"] if row["method"] == method]
         errors = " / ".join(f"{100 * row['worst_of_total']['mean']:.2f}" for row in rows)
         cells.append(f"{errors} ({100 * rows[-1]['worst_of_output']['mean']:.0f})")
@@ -245,14 +245,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
     panels = figure.subplots(len(SHARES), 1, sharex=True)
     for axes, share in zip(panels, SHARES, strict=True):
         _panel(axes, results["activations"], share)
-    panels[0].legend(ncols=len(METHODS), fontsize=8)
+    panels[0].legend(ncols=len(SAMPLERS), fontsize=8)
     panels[-1].tick_params(axis="x", rotation=60)
     figure.supylabel("largest error found / t, mean and deviation")
     save(figure, path)
 
 
 def _panel(axes: Axes, records: list[dict[str, Any]], share: float) -> None:
-    for shift, method in enumerate(METHODS):
+    for shift, method in enumerate(SAMPLERS):
         rows = [
             row["worst_of_total"]
             for record in records

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Generator, Tensor, nn
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from experiments import figure, mnist
 from experiments.corenet.sampler import corenet, num_nonzeros
 from experiments.cut import cut
@@ -89,7 +89,7 @@ def _small_networks(
         size = 785 * first + (first + 1) * second + (second + 1) * 10
         for draw in range(plan.draws):
             draw_seed = 1000 * seed + draw
-            for method in METHODS:
+            for method in SAMPLERS:
                 yield method, size, cut(model, (first, second), method=method, seed=draw_seed)
             generator = Generator().manual_seed(draw_seed)
             sparse = corenet(model, points, num_nonzeros=size, generator=generator)
@@ -130,7 +130,7 @@ def _sizes(results: dict[str, Any]) -> list[int]:
 
 def table(results: dict[str, Any]) -> str:
     """Errors by size and method, and what follows from them."""
-    names = (*METHODS, EDGES)
+    names = (*SAMPLERS, EDGES)
     lines = [
         "| nonzeros kept, % | widths | " + " | ".join(names) + " |",
         "|---|---|" + "---|" * len(names),
@@ -170,9 +170,10 @@ def _reading(results: dict[str, Any]) -> list[str]:
     lines = []
     for size in _sizes(results):
         means = {
-            name: statistics.mean(_network_means(results, name, size)) for name in (*METHODS, EDGES)
+            name: statistics.mean(_network_means(results, name, size))
+            for name in (*SAMPLERS, EDGES)
         }
-        best = min(METHODS, key=means.__getitem__)
+        best = min(SAMPLERS, key=means.__getitem__)
         winner = EDGES if means[EDGES] < means[best] else best
         lines.append(
             f"- {100 * size / PARAMETERS:.1f} % kept: {winner} has the lowest error; CoreNet "
@@ -185,7 +186,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     """Test error against the share of nonzeros kept."""
     drawing, axes = figure.one_panel()
     sizes = _sizes(results)
-    for method in (*METHODS, EDGES):
+    for method in (*SAMPLERS, EDGES):
         errors = [_network_means(results, method, size) for size in sizes]
         axes.errorbar(
             [100 * size / PARAMETERS for size in sizes],

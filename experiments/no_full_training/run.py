@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from experiments import figure, mnist
 from experiments.cut import cut
 from experiments.lenet import PARAMETERS, Recipe, error, fit, lenet, num_parameters
@@ -97,7 +97,7 @@ def _cut_after(epochs: int, digits: Digits, plan: Plan, *, seed: int) -> list[Fi
     warm = _trained(network, digits, replace(plan.recipe, epochs=epochs), method=WHOLE, seed=seed)
     rest = replace(plan.recipe, epochs=plan.recipe.epochs - epochs)
     finishes = []
-    for method in METHODS:
+    for method in SAMPLERS:
         small = cut(warm.network, plan.widths, method=method, seed=seed)
         late = _trained(small, digits, rest, method=method, seed=seed)
         finishes.append(replace(late, epochs_before=epochs, seconds=warm.seconds + late.seconds))
@@ -148,12 +148,12 @@ def table(results: dict[str, Any]) -> str:
     choices = results["choices"]
     cuts, total = choices["cuts"], choices["recipe"]["epochs"]
     first, second = choices["widths"]
-    pruned = [entry["removed"] for entry in results["runs"] if entry["method"] in METHODS]
+    pruned = [entry["removed"] for entry in results["runs"] if entry["method"] in SAMPLERS]
     lines = [
         "| cut after | " + " | ".join(map(_epochs, cuts)) + " |",
         "|---|" + "---|" * len(cuts),
     ]
-    for method in METHODS:
+    for method in SAMPLERS:
         cells = [mean_spread(_values(results, method, epochs)) for epochs in cuts]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     for control in (SCRATCH, WHOLE):
@@ -181,7 +181,7 @@ def _reading(results: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for epochs in results["choices"]["cuts"]:
-        for method in METHODS:
+        for method in SAMPLERS:
             errors = _values(results, method, epochs)
             uniform = _values(results, "uniform", epochs)
             against_uniform = "" if method == "uniform" else _compared(errors, uniform)
@@ -193,7 +193,7 @@ def _reading(results: dict[str, Any]) -> list[str]:
     small, whole = (
         statistics.mean(_values(results, control, key="seconds")) for control in (SCRATCH, WHOLE)
     )
-    comparisons = len(results["choices"]["cuts"]) * (2 * len(METHODS) - 1)
+    comparisons = len(results["choices"]["cuts"]) * (2 * len(SAMPLERS) - 1)
     return [
         *lines,
         "",
@@ -220,7 +220,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     """Test error against the epoch of the cut."""
     drawing, axes = figure.one_panel()
     cuts = results["choices"]["cuts"]
-    for shift, method in enumerate(METHODS):
+    for shift, method in enumerate(SAMPLERS):
         errors = [_values(results, method, epochs) for epochs in cuts]
         axes.errorbar(
             [place + 0.06 * shift for place in range(len(cuts))],

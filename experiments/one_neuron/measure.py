@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from experiments.coreset_trials import (
     Layer,
     Trial,
@@ -57,10 +57,10 @@ def measure(
         ),
         "rows": [
             _row(method, share, trials, totals=totals, peaks=peaks)
-            for method in (*METHODS, SVD)
+            for method in (*SAMPLERS, SVD)
             for share in shares
         ],
-        "slopes": {method: _slope(method, trials) for method in METHODS},
+        "slopes": {method: _slope(method, trials) for method in SAMPLERS},
         "bound": _bound(layers, trials),
         "found_of_harder_search": _found_of_harder_search(layers[0], search),
     }

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from experiments.figure import COLOURS, MARKERS, save
 from experiments.one_neuron.measure import SLOPE_SHARE, SVD, measure
 from experiments.one_neuron.trained import QUERY_RADIUS, first_output, trained_layers
@@ -101,7 +101,7 @@ def table(results: dict[str, Any]) -> str:
         "|---|---|" + "---|" * (len(SHOWN) + 1),
     ]
     for case in cases:
-        lines += [_line(case, method) for method in (*METHODS, SVD)]
+        lines += [_line(case, method) for method in (*SAMPLERS, SVD)]
     return "\n".join(lines)
 
 
@@ -136,7 +136,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 
 def _panel(axes: Axes, case: dict[str, Any]) -> None:
-    for method in (*METHODS, SVD):
+    for method in (*SAMPLERS, SVD):
         rows = [row for row in case["rows"] if row["method"] == method]
         kept = [row["kept"]["mean"] for row in rows]
         mean = [row["worst_of_total"]["mean"] for row in rows]

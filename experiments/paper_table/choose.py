@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from experiments.cut import cut
 from experiments.lenet import Recipe, error, fit, lenet
 from experiments.mnist import Digits
@@ -80,7 +80,7 @@ def choose(digits: Digits, candidates: Candidates) -> Choice:
         list(itertools.product(candidates.widths, candidates.rates)), "choosing"
     ):
         errors = [
-            tuned_error(cut(trained, widths, method=method, seed=SEED), rate) for method in METHODS
+            tuned_error(cut(trained, widths, method=method, seed=SEED), rate) for method in SAMPLERS
         ]
         mean = round(statistics.mean(errors), 3)
         pruned.append({"widths": widths, "rate": rate, "error": mean})

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from experiments import figure, mnist
 from experiments.cut import cut
 from experiments.lenet import PARAMETERS, Recipe, error, fit, lenet, num_parameters, trained
@@ -110,7 +110,7 @@ def _starts(
 ) -> Iterator[Start]:
     """Every method and both controls of one seed."""
     tuning = replace(recipe, peak_rate=choice.rate)
-    for method in METHODS:
+    for method in SAMPLERS:
         began = time.process_time()
         pruned = cut(original, choice.widths, method=method, seed=seed)
         yield Start(
@@ -147,7 +147,7 @@ def _measured(finish: Finish, digits: Digits) -> dict[str, Any]:
     def test_error(model: nn.Module) -> float:
         return round(error(model, digits.test_images, digits.test_labels), 3)
 
-    pruned = start.method in METHODS
+    pruned = start.method in SAMPLERS
     return {
         "seed": start.seed,
         "method": start.method,
@@ -169,7 +169,7 @@ def table(results: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
         f"| claimed (as remembered) | {claimed['removed']:.0f} | {claimed['error_before']:.2f} "
         f"| | {claimed['error_tuned']:.2f} | |",
-        *(_row(name, _of(results, name)) for name in (*METHODS, CONTROL, SCRATCH)),
+        *(_row(name, _of(results, name)) for name in (*SAMPLERS, CONTROL, SCRATCH)),
     ]
     first, second = choices["widths"]
     epochs = choices["recipe"]["epochs"]
@@ -218,14 +218,14 @@ def _reading(results: dict[str, Any]) -> list[str]:
     before = [entry["error_before"] for entry in _of(results, CONTROL)]
     tuned = {
         name: [entry["error_tuned"] for entry in _of(results, name)]
-        for name in (*METHODS, CONTROL, SCRATCH)
+        for name in (*SAMPLERS, CONTROL, SCRATCH)
     }
     rows = [
         "| fine-tuned | against the network before | against the unpruned trained on "
         "| against small from the start |",
         "|---|---|---|---|",
     ]
-    for name in (*METHODS, CONTROL):
+    for name in (*SAMPLERS, CONTROL):
         others = [before] if name == CONTROL else [before, tuned[CONTROL], tuned[SCRATCH]]
         cells = [_compared(tuned[name], errors) for errors in others] + ["", ""]
         rows.append(f"| {name} | {' | '.join(cells[:3])} |")
@@ -245,7 +245,7 @@ def _conclusion(before: list[float], tuned: dict[str, list[float]]) -> str:
     """One sentence on the claim that pruning improves the accuracy."""
     better = [
         method
-        for method in METHODS
+        for method in SAMPLERS
         if all(
             interval([mine - other for mine, other in zip(tuned[method], errors, strict=True)])[1]
             < 0
@@ -263,7 +263,7 @@ def _conclusion(before: list[float], tuned: dict[str, list[float]]) -> str:
 def draw(results: dict[str, Any], path: Path) -> None:
     """Every run's test error after fine-tuning, and the claimed one."""
     drawing, axes = figure.one_panel()
-    names = (*METHODS, CONTROL, SCRATCH)
+    names = (*SAMPLERS, CONTROL, SCRATCH)
     for place, name in enumerate(names):
         tuned = [entry["error_tuned"] for entry in _of(results, name)]
         axes.plot([place] * len(tuned), tuned, "o", color=figure.COLOURS.get(name, "#555555"))

@@ -6,6 +6,7 @@ from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelErr
 from coreprune.inspection import inspect
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
+from coreprune.queries.gaussian import Gaussian
 from coreprune.result import Inspection, PruneResult
 from coreprune.shells.torch_module.files import load
 
@@ -14,6 +15,7 @@ __all__ = [
     "Ball",
     "Budget",
     "FileFormatError",
+    "Gaussian",
     "Inspection",
     "PruneResult",
     "UnsupportedModelError",

@@ -107,8 +107,8 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     parameters: Annotated[
         float | None, typer.Option(help="share of the network's parameters to keep")
     ] = None,
-    method: Annotated[str, typer.Option(help=", ".join(METHODS))] = "priority",
-    order: Annotated[str, typer.Option(help=" or ".join(get_args(Order)))] = "top_down",
+    method: Annotated[str, typer.Option(help=", ".join(METHODS))] = "optimal",
+    order: Annotated[str | None, typer.Option(help=" or ".join(get_args(Order)))] = None,
     radius: Annotated[float | None, typer.Option(help="norm of network inputs to plan for")] = None,
     round_to: Annotated[int, typer.Option(help="widths become multiples of this")] = 1,
     skip: SkipOption = None,
@@ -124,7 +124,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             _examples(shapes),
             keep=wanted,
             method=cast("Method", method),
-            order=cast("Order", order),
+            order=cast("Order | None", order),
             queries=None if radius is None else coreprune.Ball(radius),
             round_to=round_to,
             skip=skip or (),

@@ -154,7 +154,7 @@ def _compared(
             _row(method, result.model, pruned=pruned, tuned=accuracy(result.model, held_out))
         )
         results[method] = result
-    return tuple(rows), results["priority"], model
+    return tuple(rows), results["optimal"], model
 
 
 @contextlib.contextmanager

@@ -1,30 +1,37 @@
 """The coreset of a group: one choice of neurons, shared by every layer that reads them."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
 
 from coreprune.core.coreset import Method, select
+from coreprune.core.moments import Moments, uncentred
+from coreprune.core.reconstruction import expected_error
 from coreprune.core.sample_size import error_of_draws, spread
+from coreprune.core.selection.optimal import optimal_shared
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
+from coreprune.core.subset import WeightedSubset
 from coreprune.graph.cut import Cut
 from coreprune.graph.groups import Group, passengers_of
 from coreprune.graph.ir import Parameters
-from coreprune.graph.layer import layer_of
+from coreprune.graph.layer import Layer, layer_of
 from coreprune.result import GroupRecord
 
 DELTA = 0.05
 """The probability with which a guaranteed error may fail."""
 
 
-def group_coreset(
+def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
     group: Group,
     parameters: Parameters,
     *,
     method: Method,
     num_neurons: int,
     query_radius: float,
+    moments: Sequence[Moments],
     generator: Generator,
 ) -> tuple[Cut, GroupRecord]:
     """Choose the neurons of a group that stay, for all its consumers at once.
@@ -38,6 +45,7 @@ def group_coreset(
         method: How to choose.
         num_neurons: How many stay.
         query_radius: β, of the producer's input.
+        moments: Of the neurons as each consumer sees them; only "optimal" needs them.
         generator: The source of randomness, on the CPU.
 
     Returns:
@@ -54,16 +62,28 @@ def group_coreset(
         )
         for layer in layers
     )
-    subset = select(
-        method,
-        layers[0].points,
-        torch.cat([layer.weights for layer in layers]),
-        sensitivities=s,
-        num_neurons=num_neurons,
-        generator=generator,
+    if method == "optimal":
+        subsets = _optimal(group, layers, moments, num_neurons=num_neurons)
+    else:
+        subset = select(
+            method,
+            layers[0].points,
+            torch.cat([layer.weights for layer in layers]),
+            sensitivities=s,
+            num_neurons=num_neurons,
+            generator=generator,
+        )
+        subsets = _split(subset, layers)
+    cut = Cut(
+        group=group,
+        indices=subsets[0].indices,
+        weights=tuple(subset.weights for subset in subsets),
+        shifts={
+            consumer.affine.bias: subset.bias_shift
+            for consumer, subset in zip(group.consumers, subsets, strict=True)
+            if consumer.affine.bias is not None and subset.bias_shift.any()
+        },
     )
-    outputs = [len(layer.weights) for layer in layers]
-    cut = Cut(group=group, indices=subset.indices, weights=torch.split(subset.weights, outputs))
     slopes = _largest(
         slope_sensitivities(
             layer.points, layer.weights, activation=layer.activation, query_radius=query_radius
@@ -75,14 +95,54 @@ def group_coreset(
         passengers=passengers_of(group),
         consumers=tuple(consumer.affine.name for consumer in group.consumers),
         neurons_before=group.neurons,
-        neurons_after=len(subset.indices),
-        kept=tuple(subset.indices.tolist()),
-        num_draws=subset.num_draws,
+        neurons_after=len(cut.indices),
+        kept=tuple(cut.indices.tolist()),
+        num_draws=subsets[0].num_draws,
         query_radius=query_radius,
         total_sensitivity=float(s.sum()),
-        guaranteed_error=_guarantee(subset.num_draws, s, slopes, num_outputs=sum(outputs)),
+        guaranteed_error=_guarantee(
+            subsets[0].num_draws, s, slopes, num_outputs=sum(len(layer.weights) for layer in layers)
+        ),
+        expected_error=_expected(layers, moments, subsets),
     )
     return cut, record
+
+
+def _optimal(
+    group: Group, layers: Sequence[Layer], moments: Sequence[Moments], *, num_neurons: int
+) -> tuple[WeightedSubset, ...]:
+    readers = [
+        (layer.weights, own if consumer.free_bias else uncentred(own))
+        for layer, own, consumer in zip(layers, moments, group.consumers, strict=True)
+    ]
+    return optimal_shared(readers, num_neurons=num_neurons)
+
+
+def _split(subset: WeightedSubset, layers: Sequence[Layer]) -> tuple[WeightedSubset, ...]:
+    """One subset a consumer from the one chosen for all."""
+    outputs = [len(layer.weights) for layer in layers]
+    return tuple(
+        replace(subset, weights=weights, bias_shift=shift)
+        for weights, shift in zip(
+            torch.split(subset.weights, outputs),
+            torch.split(subset.bias_shift, outputs),
+            strict=True,
+        )
+    )
+
+
+def _expected(
+    layers: Sequence[Layer], moments: Sequence[Moments], subsets: Sequence[WeightedSubset]
+) -> float | None:
+    """The root mean square, over the law and all outputs, of what the consumers' inputs change."""
+    if not moments:
+        return None
+    outputs = sum(len(layer.weights) for layer in layers)
+    total = sum(
+        expected_error(layer.weights, own, subset)
+        for layer, own, subset in zip(layers, moments, subsets, strict=True)
+    )
+    return math.sqrt(total / outputs)
 
 
 def _largest(values: Iterable[Tensor]) -> Tensor:

@@ -21,7 +21,9 @@ from coreprune.graph.groups import (
 )
 from coreprune.graph.ir import Parameters
 from coreprune.group_coreset import group_coreset
+from coreprune.group_moments import GroupMoments, law_of
 from coreprune.queries.ball import Ball
+from coreprune.queries.gaussian import Gaussian
 from coreprune.query_space import QuerySpace, query_space
 from coreprune.result import GroupRecord, PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
@@ -40,9 +42,9 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     example_inputs: Any,  # noqa: ANN401
     *,
     keep: Keep,
-    method: Method = "priority",
-    order: Order = "top_down",
-    queries: Ball | None = None,
+    method: Method = "optimal",
+    order: Order | None = None,
+    queries: Ball | Gaussian | None = None,
     round_to: int = 1,
     skip: Collection[str] = (),
     example_kwargs: Mapping[str, Any] | None = None,
@@ -58,10 +60,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             Only its shapes matter, and its norm unless `queries` is given.
         keep: A share of neurons in (0, 1], a mapping from layer name to share (layers that it does
             not name stay whole), or a `Budget`.
-        method: "priority" (exact width, unbiased), "importance" (the paper's; the width is
-            random, `keep` its expectation), "uniform" or "magnitude" (comparators).
-        order: "top_down" cuts the layers next to the output first, as the paper does.
-        queries: The ball of network inputs to plan for; by default that of the largest example.
+        method: "optimal" (least expected error, with optimal weights), "priority" (exact width,
+            unbiased), "importance" (the paper's; the width is random, `keep` its expectation),
+            "uniform" or "magnitude" (comparators).
+        order: "top_down" cuts the layers next to the output first, as the paper does; the default
+            for "optimal" is "bottom_up", so that later layers see what earlier cuts left.
+        queries: The inputs to plan for. A `Ball` sets the radii and the law of its sphere; a
+            `Gaussian` the law alone. By default radii come from the largest example, and the law
+            is the standard normal one.
         round_to: Widths become multiples of this where the method's width is exact.
         skip: Names of layers whose neurons all stay, or of modules that hold such layers.
         example_kwargs: Keyword arguments of the forward pass.
@@ -99,11 +105,19 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     if not partition.groups:
         raise UnsupportedModelError(_nothing_to_cut(subject, partition))
     trained = dict(subject.working.named_parameters())
+    order = order or ("bottom_up" if method == "optimal" else "top_down")
+    law = law_of(queries, subject)
     plan = _Plan(
         method=method,
         groups=partition.groups if order == "bottom_up" else partition.groups[::-1],
         widths=widths(keep, partition.groups, trained, round_to=round_to),
-        space=query_space(subject, partition.groups, queries=queries, seed=int(seed)),
+        space=query_space(
+            subject,
+            partition.groups,
+            queries=queries if isinstance(queries, Ball) else None,
+            seed=int(seed),
+        ),
+        moments=GroupMoments(subject, partition.groups, law=law, seed=int(seed)),
         seeds=_seeds(partition.groups, int(seed)),
     )
     outcome = _cut_soundly(subject, plan, tell)
@@ -128,6 +142,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         order=order,
         seed=int(seed),
         query_space=plan.space.words,
+        law=plan.moments.words() if method == "optimal" else "none: the method needs no law",
         parameters_before=sum(tensor.numel() for tensor in trained.values()),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
@@ -144,6 +159,7 @@ class _Plan:
     groups: tuple[Group, ...]
     widths: Mapping[str, int]
     space: QuerySpace
+    moments: GroupMoments
     seeds: Mapping[str, int]
 
 
@@ -198,6 +214,7 @@ def _cut_all(
     """Cut the groups one after the other, each seeing the network as the earlier ones left it."""
     cuts = []
     records = {}
+    moments = plan.moments.start()
     for done, group in enumerate(groups):
         (tell or _silent)("cutting", done, len(groups))
         cut, record = group_coreset(
@@ -206,9 +223,11 @@ def _cut_all(
             method=plan.method,
             num_neurons=plan.widths[group.name],
             query_radius=plan.space.radii[group.name],
+            moments=moments.of(group, parameters) if plan.method == "optimal" else (),
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
         parameters = shrink(parameters, cut)
+        moments.cut(group, cut.indices)
         cuts.append(cut)
         records[group.name] = record
     return cuts, _Outcome(parameters=parameters, records=records)
@@ -221,8 +240,10 @@ def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:
 
 
 def _check_queries(queries: object) -> None:
-    if queries is not None and not isinstance(queries, Ball):
-        raise ArgumentError(f"queries must be a coreprune.Ball or None, got {queries!r}")
+    if queries is not None and not isinstance(queries, Ball | Gaussian):
+        raise ArgumentError(
+            f"queries must be a coreprune.Ball, a coreprune.Gaussian or None, got {queries!r}"
+        )
 
 
 def _check_values(subject: Subject) -> None:
@@ -248,10 +269,10 @@ def _nothing_to_cut(subject: Subject, partition: Partition) -> str:
     )
 
 
-def _check(*, keep: Keep, method: str, order: str, round_to: object, seed: object) -> None:
+def _check(*, keep: Keep, method: str, order: str | None, round_to: object, seed: object) -> None:
     check_keep(keep)
     check_method(method)
-    if order not in get_args(Order):
+    if order is not None and order not in get_args(Order):
         raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
     if not isinstance(round_to, int | np.integer) or round_to < 1:
         raise ArgumentError(f"round_to must be a whole number of at least 1, got {round_to!r}")

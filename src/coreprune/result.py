@@ -27,6 +27,8 @@ class GroupRecord:
         guaranteed_error: ε such that, with probability 0.95 over the draws, every output of every
             consumer is within ε of what it was before this layer was cut, for every layer input of
             norm at most β; None where no theorem speaks of the method or the activation.
+        expected_error: Root mean square, over the law of the queries and all consumers' outputs, of
+            what their inputs change by this cut; None for methods that need no law.
     """
 
     name: str
@@ -39,6 +41,7 @@ class GroupRecord:
     query_radius: float
     total_sensitivity: float
     guaranteed_error: float | None
+    expected_error: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,7 @@ class PruneResult:
         order: "top_down" or "bottom_up".
         seed: The seed of all randomness.
         query_space: The inputs that radii were taken from, in words.
+        law: The law of the inputs that expectations are taken over, in words.
         parameters_before: Numbers in the original's parameters.
         parameters_after: Numbers in the pruned model's parameters.
         original_shapes: The original's tensors' shapes by their names.
@@ -129,6 +133,7 @@ class PruneResult:
     order: str
     seed: int
     query_space: str
+    law: str
     parameters_before: int
     parameters_after: int
     original_shapes: Mapping[str, tuple[int, ...]]
@@ -149,6 +154,7 @@ class PruneResult:
             "order": self.order,
             "seed": self.seed,
             "query_space": self.query_space,
+            "law": self.law,
             "parameters_before": self.parameters_before,
             "parameters_after": self.parameters_after,
             "original_hash": self.original_hash,

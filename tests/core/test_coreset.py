@@ -55,7 +55,7 @@ def test_a_tensor_of_integers_is_named(name):
         ({"query_radius": -1.0}, r"^query_radius must be finite and not negative, got -1\.0"),
         ({"query_radius": math.inf}, r"^query_radius must be finite .* got inf"),
         ({"query_radius": math.nan}, r"^query_radius must be finite .* got nan"),
-        ({"method": "best"}, r"^method must be one of importance, .*, got 'best'"),
+        ({"method": "best"}, r"^method must be one of optimal, .*, got 'best'"),
     ],
 )
 def test_an_argument_that_breaks_its_rule_is_named_with_its_value(changes, message):
@@ -88,7 +88,7 @@ def test_one_output_neuron_reads_a_vector():
 
 def test_the_layer_s_own_sensitivities_are_used():
     arguments = {"activation": tanh(), "query_radius": 3.0, "bias": 4 * LAYER.bias}
-    subset = _cut(**arguments, generator=Generator().manual_seed(9))
+    subset = _cut(**arguments, method="priority", generator=Generator().manual_seed(9))
     s = sensitivities(LAYER.points, LAYER.weights, **arguments)
     by_hand = select(
         "priority",

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from experiments.coreset_trials import coreset_trials, error_of_one_draw, largest_output
 from experiments.random_layers import LAWS, gaussian, random_layer, with_total
 from experiments.worst_query import Search
@@ -12,14 +12,14 @@ SEARCH = Search(queries=50, restarts=4, steps=10)
 def test_keeping_every_neuron_leaves_no_error():
     layer = random_layer(gaussian, n=20, d=3, seed=0)
     trials = coreset_trials(layer, [1.0], seeds=range(2), search=SEARCH)
-    assert {trial.method for trial in trials} == set(METHODS)
+    assert {trial.method for trial in trials} == set(SAMPLERS)
     assert all(trial.worst == 0 for trial in trials)
 
 
 def test_the_deterministic_method_is_tried_once():
     layer = random_layer(gaussian, n=20, d=3, seed=0)
     trials = coreset_trials(layer, [0.2, 0.5], seeds=range(3), search=SEARCH)
-    assert [sum(t.method == method for t in trials) for method in METHODS] == [6, 6, 6, 2]
+    assert [sum(t.method == method for t in trials) for method in SAMPLERS] == [6, 6, 6, 2]
     assert all(t.kept == round(20 * t.share) for t in trials if t.method != "importance")
 
 

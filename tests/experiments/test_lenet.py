@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Generator
 
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import SAMPLERS
 from experiments.cut import cut
 from experiments.lenet import PARAMETERS, Recipe, error, fit, lenet, num_parameters, trained
 from experiments.mnist import Digits
@@ -50,7 +50,7 @@ def test_a_trained_network_is_read_from_the_cache(digits, tmp_path, monkeypatch)
     assert path.stat().st_mtime_ns == changed
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SAMPLERS)
 def test_a_cut_network_is_small_and_the_original_is_untouched(method):
     model = lenet(seed=0)
     before = {name: value.clone() for name, value in model.state_dict().items()}

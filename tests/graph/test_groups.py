@@ -37,7 +37,11 @@ SHAPES = {"x": (7, 3), "h": (7, 4), "g": (7, 4), "y": (7, 2), "z": (7, 5)}
 
 def graph(*nodes, outputs=("y", "z"), **shapes):
     return Graph(
-        nodes=nodes, outputs=frozenset(outputs), shapes=SHAPES | shapes, parameters=PARAMETERS
+        nodes=nodes,
+        inputs=frozenset({"x"}),
+        outputs=frozenset(outputs),
+        shapes=SHAPES | shapes,
+        parameters=PARAMETERS,
     )
 
 

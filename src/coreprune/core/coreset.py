@@ -6,16 +6,21 @@ import torch
 from torch import Generator, Tensor
 
 from coreprune.core.elementwise import Activation
+from coreprune.core.moments import activation_moments, affine_moments, spherical
 from coreprune.core.selection.importance import importance
 from coreprune.core.selection.magnitude import magnitude
+from coreprune.core.selection.optimal import optimal
 from coreprune.core.selection.priority import priority
 from coreprune.core.selection.uniform import uniform
 from coreprune.core.sensitivity import sensitivities
 from coreprune.core.subset import WeightedSubset, reweighted
 from coreprune.errors import ArgumentError
 
-Method = Literal["importance", "priority", "uniform", "magnitude"]
+Method = Literal["optimal", "importance", "priority", "uniform", "magnitude"]
 METHODS: tuple[Method, ...] = get_args(Method)
+Sampler = Literal["importance", "priority", "uniform", "magnitude"]
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
+"""The methods that choose by the weights alone, without a law of the queries."""
 
 
 def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not an object)
@@ -26,7 +31,7 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
     activation: Activation,
     query_radius: float,
     bias: Tensor | None = None,
-    method: Method = "priority",
+    method: Method = "optimal",
     generator: Generator,
 ) -> WeightedSubset:
     """Replace a hidden layer by a weighted subset of its neurons, shared by all outputs.
@@ -40,7 +45,7 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
         activation: φ.
         query_radius: β ≥ 0, finite.
         bias: b_j. Shape (n,).
-        method: One of `METHODS`.
+        method: One of `METHODS`; "optimal" plans for Gaussian queries of root mean square norm β.
         generator: The source of randomness, on the CPU.
 
     Returns:
@@ -57,6 +62,7 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
         >>> torch.equal(subset.weights, weights)
         True
     """
+    check_method(method)
     check_layer(points, weights, bias)
     if not 1 <= num_neurons <= len(points):
         raise ArgumentError(
@@ -65,6 +71,11 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
     if not 0 <= query_radius < float("inf"):
         raise ArgumentError(f"query_radius must be finite and not negative, got {query_radius}")
     s = sensitivities(points, weights, activation=activation, query_radius=query_radius, bias=bias)
+    if method == "optimal":
+        inputs = spherical(points.shape[1], query_radius)
+        z = affine_moments(points, s.new_zeros(len(s)) if bias is None else bias, inputs)
+        moments = activation_moments(z, activation)
+        return optimal(weights, moments, num_neurons=num_neurons)
     return select(
         method, points, weights, sensitivities=s, num_neurons=num_neurons, generator=generator
     )
@@ -78,7 +89,7 @@ def neuron_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not
     activation: Activation,
     query_radius: float,
     bias: Tensor | None = None,
-    method: Method = "priority",
+    method: Method = "optimal",
     generator: Generator,
 ) -> WeightedSubset:
     """The coreset that one output neuron needs: `layer_coreset` with k = 1.
@@ -117,7 +128,7 @@ def neuron_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not
 
 
 def select(
-    method: Method,
+    method: Sampler,
     points: Tensor,
     weights: Tensor,
     *,
@@ -125,12 +136,7 @@ def select(
     num_neurons: int,
     generator: Generator,
 ) -> WeightedSubset:
-    """Apply a method by its name; the arguments are as in `layer_coreset`.
-
-    Raises:
-        ArgumentError: When there is no such method.
-    """
-    check_method(method)
+    """Apply a sampling method or a heuristic by its name; the rest is as in `layer_coreset`."""
     if num_neurons == weights.shape[1]:
         return reweighted(weights, torch.arange(num_neurons))
     match method:

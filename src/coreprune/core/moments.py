@@ -46,6 +46,12 @@ def standard_normal(dimension: int) -> Moments:
     )
 
 
+def spherical(dimension: int, radius: float) -> Moments:
+    """The moments of the uniform law on the sphere of radius β, and of N(0, β²/d)."""
+    unit = standard_normal(dimension)
+    return Moments(mean=unit.mean, covariance=radius**2 / dimension * unit.covariance)
+
+
 def affine_moments(points: Tensor, bias: Tensor, inputs: Moments) -> Moments:
     """The moments of z = P x + b.
 
@@ -58,8 +64,9 @@ def affine_moments(points: Tensor, bias: Tensor, inputs: Moments) -> Moments:
         P m + b and P C Pᵀ.
     """
     p = points.double()
-    covariance = p @ inputs.covariance @ p.T
-    return Moments(mean=p @ inputs.mean + bias.double(), covariance=(covariance + covariance.T) / 2)
+    covariance = p @ inputs.covariance.to(p) @ p.T
+    mean = p @ inputs.mean.to(p) + bias.double()
+    return Moments(mean=mean, covariance=(covariance + covariance.T) / 2)
 
 
 def activation_moments(z: Moments, activation: Activation) -> Moments:

@@ -1,7 +1,7 @@
 """Cut a group out of the parameters, and put the cut back at full width for comparison."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -18,11 +18,13 @@ class Cut:
         group: The group.
         indices: The neurons kept, sorted. Shape (m,).
         weights: The new outgoing weights of each consumer, in their order. Shapes (k_c, m).
+        shifts: What the consumers' biases gain, by the biases' names. Shapes (k_c,).
     """
 
     group: Group
     indices: Tensor
     weights: tuple[Tensor, ...]
+    shifts: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def rows_of(group: Group) -> tuple[str, ...]:
@@ -53,6 +55,8 @@ def shrink(parameters: Parameters, cut: Cut) -> dict[str, Tensor]:
             result[name] = result[name].index_select(0, cut.indices)
     for name, weights in zip(columns_of(cut.group), cut.weights, strict=True):
         result[name] = weights.to(result[name])
+    for name, shift in cut.shifts.items():
+        result[name] = (result[name].double() + shift).to(result[name])
     return result
 
 
@@ -65,7 +69,7 @@ def widen(small: Parameters, original: Parameters, cuts: Sequence[Cut]) -> Mappi
         cuts: The cuts.
 
     Returns:
-        Only the parameters of the consumers; every other one is the original's.
+        Only the weights and shifted biases of the consumers; every other one is the original's.
     """
     rows = {name: cut.indices for cut in cuts for name in rows_of(cut.group)}
     columns = {name: cut.indices for cut in cuts for name in columns_of(cut.group)}
@@ -75,5 +79,9 @@ def widen(small: Parameters, original: Parameters, cuts: Sequence[Cut]) -> Mappi
         stay = rows.get(name, torch.arange(len(full), device=full.device))
         full[stay] = 0
         full[stay[:, None], kept] = small[name]
+        result[name] = full
+    for name in {name for cut in cuts for name in cut.shifts}:
+        full = original[name].clone()
+        full[rows.get(name, torch.arange(len(full), device=full.device))] = small[name]
         result[name] = full
     return result

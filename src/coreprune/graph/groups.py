@@ -33,10 +33,17 @@ RIDES_WITH_NONE = "its neurons belong to a layer that is left whole"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
-    """One reader of a group's neurons, with the passengers on the way to it, in their order."""
+    """One reader of a group's neurons.
+
+    Attributes:
+        affine: The layer that reads them.
+        passengers: What acts on them on the way to it, in its order.
+        free_bias: Whether it has a bias that is its own, so that a cut may shift it.
+    """
 
     affine: Affine
     passengers: tuple[Passenger, ...]
+    free_bias: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +206,8 @@ class _Search:
             if isinstance(node, Affine):
                 if axis != len(self.graph.shapes[value]) - 1:
                     raise _Blocked(f"{node.name} reads another axis than that of its neurons")
-                yield Consumer(affine=node, passengers=passed)
+                own = node.bias is not None and self.users[node.bias] == [node]
+                yield Consumer(affine=node, passengers=passed, free_bias=own)
             elif isinstance(node, Add | Multiply | Concat | Opaque):
                 raise _Blocked(_obstacle(node))
             else:

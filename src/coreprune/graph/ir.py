@@ -113,6 +113,7 @@ class Graph:
 
     Attributes:
         nodes: The operations.
+        inputs: The values that enter the network.
         outputs: The values that leave the network.
         shapes: Of every value, for the example inputs.
         parameters: Weights, biases and statistics by name.
@@ -120,6 +121,7 @@ class Graph:
     """
 
     nodes: tuple[Node, ...]
+    inputs: frozenset[str]
     outputs: frozenset[str]
     shapes: Mapping[str, tuple[int, ...]]
     parameters: Parameters

@@ -1,6 +1,7 @@
 """What reaches the affine layers of a module for given inputs."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -25,18 +26,37 @@ def largest_input_norms(
         was not reached, infinite for NaN.
     """
     norms = dict.fromkeys(weights, 0.0)
+
+    def measure(name: str, rows: Tensor) -> None:
+        largest = torch.linalg.vector_norm(rows.float(), dim=-1).amax()
+        norms[name] = max(norms[name], float(largest.nan_to_num(torch.inf, torch.inf)))
+
+    with watch_inputs(weights, measure):
+        for call in calls:
+            run(model, call)
+    return norms
+
+
+def watch_inputs(
+    weights: Mapping[str, Tensor], see: Callable[[str, Tensor], None]
+) -> contextlib.AbstractContextManager[object]:
+    """While it is open, hand over what reaches affine layers.
+
+    Args:
+        weights: The layers' weight tensors, the very ones that the model uses, by name.
+        see: Called with the weight's name and the input, of shape (..., d) and not empty.
+
+    Returns:
+        A context manager.
+    """
     names = {tensor.data_ptr(): name for name, tensor in weights.items()}
 
     def watch(source: Tensor, weight: Tensor) -> None:
         name = names.get(weight.data_ptr())
         if name is not None and source.numel():
-            largest = torch.linalg.vector_norm(source.float(), dim=-1).amax()
-            norms[name] = max(norms[name], float(largest.nan_to_num(torch.inf, torch.inf)))
+            see(name, source)
 
-    with _AffineInputs(watch):
-        for call in calls:
-            run(model, call)
-    return norms
+    return _AffineInputs(watch)
 
 
 class _AffineInputs(TorchFunctionMode):

@@ -51,6 +51,7 @@ def lower(model: nn.Module, parts: Iterable[Part]) -> Graph:
     """
     names = canonical_names(model)
     nodes: list[Node] = []
+    inputs: set[str] = set()
     outputs: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
     notes = []
@@ -60,11 +61,14 @@ def lower(model: nn.Module, parts: Iterable[Part]) -> Graph:
             continue
         lowering = _Lowering(part, part.program, names)
         nodes.extend(lowering.nodes())
+        if not part.prefix:  # what enters a part of the network comes from the rest of it
+            inputs |= lowering.inputs
         outputs |= lowering.outputs
         shapes |= lowering.shapes
     nodes.extend(_unreached(model, names, nodes))
     return Graph(
         nodes=tuple(nodes),
+        inputs=frozenset(inputs),
         outputs=frozenset(outputs),
         shapes=shapes,
         parameters=tensors_of(model),
@@ -128,6 +132,7 @@ class _Lowering:
     def __init__(self, part: Part, program: ExportedProgram, names: dict[str, str]) -> None:
         self.prefix = part.prefix
         self.program = program
+        self.inputs: set[str] = set()
         self.outputs: set[str] = set()
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.parameter_names: dict[str, str] = {}
@@ -137,7 +142,7 @@ class _Lowering:
                 self.parameter_names[spec.arg.name] = names.get(full, full)
 
     def nodes(self) -> Iterator[Node]:
-        """The nodes in order; fills `outputs` and `shapes` on the way."""
+        """The nodes in order; fills `inputs`, `outputs` and `shapes` on the way."""
         for node in self.program.graph.nodes:
             if node.op == "output":
                 self.outputs |= {self._value(leaf) for leaf in node.all_input_nodes}
@@ -145,6 +150,8 @@ class _Lowering:
             value = node.meta.get("val")
             if isinstance(value, Tensor):
                 self.shapes[self._value(node)] = tuple(_size(size) for size in value.shape)
+            if node.op == "placeholder" and self._is_value(node):
+                self.inputs.add(self._value(node))
             if node.op != "placeholder" and not name_of(node).startswith(_SILENT):
                 yield self._lowered(node)
 

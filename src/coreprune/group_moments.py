@@ -1,0 +1,185 @@
+"""How a group's activations vary under the law: closed form along chains, sampled elsewhere."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from torch import Generator, Tensor
+from torch.utils import _pytree as pytree
+
+from coreprune.core.moments import (
+    Moments,
+    MomentSum,
+    activation_moments,
+    affine_moments,
+    restricted,
+)
+from coreprune.graph.groups import Group
+from coreprune.graph.ir import Affine, Elementwise, Graph, Parameters, Reshape
+from coreprune.graph.layer import layer_of
+from coreprune.queries.ball import Ball
+from coreprune.queries.gaussian import Gaussian
+from coreprune.shells.torch_module.calls import Call, run
+from coreprune.shells.torch_module.layer_inputs import watch_inputs
+from coreprune.shells.torch_module.subject import Subject
+
+ROWS_A_NEURON = 10
+"""Activations sampled for every neuron of the widest group: fewer cost accuracy."""
+
+_BATCH = 256
+
+
+class GroupMoments:
+    """The moments of every group, each computed when it is first asked for.
+
+    A group has a closed form when its producer reads the network's input or another such group;
+    there Gaussian pre-activations are exact for the first layer and an approximation further up.
+    """
+
+    def __init__(
+        self, subject: Subject, groups: Sequence[Group], *, law: Gaussian, seed: int
+    ) -> None:
+        self.subject, self.groups, self.law, self.seed = subject, groups, law, seed
+        self.roots = _roots(subject.graph)
+        self.feeders = {
+            consumer.affine.weight: (group, position)
+            for group in groups
+            for position, consumer in enumerate(group.consumers)
+        }
+        self.sampled: Mapping[str, MomentSum] | None = None
+
+    def words(self) -> str:
+        """The law, and where it was sampled."""
+        sampled = [g.name for g in self.groups if not self.has_closed_form(g.producer)]
+        law = f"independent normal inputs of deviation {self.law.deviation:.4g}"
+        if not sampled:
+            return f"{law}, in closed form"
+        return f"{law}, sampled for {', '.join(sampled)}, in closed form elsewhere"
+
+    def start(self) -> "_Run":
+        """A fresh pass over the groups, before anything is cut."""
+        return _Run(self)
+
+    def has_closed_form(self, producer: Affine) -> bool:
+        """Whether the law of a layer's input is known without sampling."""
+        if producer.weight in self.feeders:
+            return self.has_closed_form(self.feeders[producer.weight][0].producer)
+        return producer.input in self.roots
+
+    def from_samples(self, group: Group) -> tuple[Moments, ...]:
+        """The empirical moments of a group in the original network, one for each consumer."""
+        if self.sampled is None:
+            self.sampled = self._sample()
+        return tuple(self.sampled[consumer.affine.weight].moments() for consumer in group.consumers)
+
+    def _sample(self) -> Mapping[str, MomentSum]:
+        """Run queries of the law through the original and sum up what the consumers read."""
+        groups = [group for group in self.groups if not self.has_closed_form(group.producer)]
+        sums = {
+            consumer.affine.weight: MomentSum() for group in groups for consumer in group.consumers
+        }
+        weights = {name: self.subject.graph.parameters[name] for name in sums}
+        wanted = ROWS_A_NEURON * max(group.neurons for group in groups)
+        with watch_inputs(weights, lambda name, batch: sums[name].add(batch)):
+            for call in itertools.islice(_calls(self.subject, self.law, self.seed), wanted):
+                run(self.subject.working, call)
+                if min(total.count for total in sums.values()) >= wanted:
+                    break
+        return sums
+
+
+class _Run:
+    """Moments as cuts go on: what reads a cut group sees the neurons that are left."""
+
+    def __init__(self, source: GroupMoments) -> None:
+        self.source = source
+        self.known: dict[str, tuple[Moments, ...]] = {}
+
+    def of(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
+        """One for each consumer, through the passengers on its way."""
+        if group.name not in self.known:
+            self.known[group.name] = (
+                self._closed(group, parameters)
+                if self.source.has_closed_form(group.producer)
+                else self.source.from_samples(group)
+            )
+        return self.known[group.name]
+
+    def cut(self, group: Group, indices: Tensor) -> None:
+        """Tell that only these neurons of a group are left."""
+        if group.name in self.known:
+            self.known[group.name] = tuple(
+                restricted(moments, indices) for moments in self.known[group.name]
+            )
+
+    def _closed(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
+        producer = group.producer
+        if producer.weight in self.source.feeders:
+            feeder, position = self.source.feeders[producer.weight]
+            inputs = self.of(feeder, parameters)[position]
+        else:
+            inputs = self.source.law.moments(parameters[producer.weight].shape[1])
+        layers = [layer_of(group, consumer, parameters) for consumer in group.consumers]
+        return tuple(
+            activation_moments(affine_moments(layer.points, layer.bias, inputs), layer.activation)
+            for layer in layers
+        )
+
+
+def _roots(graph: Graph) -> frozenset[str]:
+    """Flat values that are an input of the network, reshaped at the most."""
+    roots = set(graph.inputs)
+    for node in graph.nodes:
+        if isinstance(node, Reshape) or (isinstance(node, Elementwise) and _is_identity(node)):
+            roots |= {node.output} if node.input in roots else set()
+    return frozenset(name for name in roots if len(graph.shapes.get(name, ())) == 2)
+
+
+def _is_identity(node: Elementwise) -> bool:
+    return not node.parameters and node.build().name == "identity"
+
+
+def law_of(queries: Ball | Gaussian | None, subject: Subject) -> Gaussian:
+    """The law that a query space or the user stands for.
+
+    Entries on the sphere of radius β are nearly normal with deviation β / √d.
+    """
+    if isinstance(queries, Gaussian):
+        return queries
+    if isinstance(queries, Ball):
+        entries = subject.call.tensors()[0][0].numel()
+        return Gaussian(queries.radius / math.sqrt(max(1, entries)))
+    return Gaussian()
+
+
+def _calls(subject: Subject, law: Gaussian, seed: int) -> Iterator[Call]:
+    """Without end, calls with every floating-point input drawn anew, large if large ones run."""
+    generator = Generator().manual_seed(seed)
+
+    def redrawn(resize: Callable[[Tensor], tuple[int, ...]]) -> Call:
+        def swap(leaf: object) -> object:
+            if isinstance(leaf, Tensor) and leaf.is_floating_point():
+                return law.sample(resize(leaf), generator=generator).to(leaf)
+            return leaf
+
+        args, kwargs = pytree.tree_map(swap, (subject.call.args, subject.call.kwargs))
+        return Call(args=args, kwargs=kwargs)
+
+    example = subject.call.tensors()
+    resize = _as_is
+    if len(example) == 1 and example[0].ndim > 1:
+        try:
+            run(subject.working, redrawn(_large))
+            resize = _large
+        except Exception:  # noqa: BLE001 (a model with a fixed batch size may raise anything)
+            resize = _as_is
+    while True:
+        yield redrawn(resize)
+
+
+def _large(example: Tensor) -> tuple[int, ...]:
+    return (max(_BATCH, len(example)), *example.shape[1:])
+
+
+def _as_is(example: Tensor) -> tuple[int, ...]:
+    return tuple(example.shape)

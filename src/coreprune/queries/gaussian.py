@@ -1,0 +1,38 @@
+"""Independent normal entries: the law under which moments have closed forms."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from coreprune.core.moments import Moments, standard_normal
+from coreprune.errors import ArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian:
+    """Inputs with independent normal entries of mean zero.
+
+    Attributes:
+        deviation: σ > 0 of every entry, in the units of the input.
+
+    Example:
+        >>> Gaussian(2.0).moments(3).covariance[0].tolist()
+        [4.0, 0.0, 0.0]
+    """
+
+    deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.deviation < math.inf:
+            raise ArgumentError(f"deviation must be positive and finite, got {self.deviation}")
+
+    def moments(self, dimension: int) -> Moments:
+        """The law's own mean and covariance, for inputs of d entries."""
+        unit = standard_normal(dimension)
+        return Moments(mean=unit.mean, covariance=self.deviation**2 * unit.covariance)
+
+    def sample(self, shape: tuple[int, ...], *, generator: Generator) -> Tensor:
+        """Draw queries in float32. Shape as asked."""
+        return self.deviation * torch.randn(shape, generator=generator)

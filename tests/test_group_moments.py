@@ -1,0 +1,137 @@
+"""Moments of groups: closed form along chains, sampled elsewhere, and what pruning gains."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from coreprune import Ball, Gaussian, prune
+from coreprune.graph.groups import find_groups
+from coreprune.group_moments import GroupMoments, law_of
+from coreprune.shells.torch_module.subject import prepare
+
+
+class Residual(nn.Module):
+    """A block inside a residual sum: its input is no longer the network's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner, self.back = nn.Linear(6, 6), nn.Linear(6, 40), nn.Linear(40, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.first(x))
+        return h + self.back(functional.relu(self.inner(h)))
+
+
+def chain() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(12, 30), nn.ReLU(), nn.Linear(30, 20), nn.GELU(), nn.Linear(20, 3)
+    ).double()
+
+
+def moments_for(model: nn.Module, example: Tensor, law: Gaussian):
+    subject = prepare(model, example)
+    groups = find_groups(subject.graph).groups
+    return subject, groups, GroupMoments(subject, groups, law=law, seed=0)
+
+
+def test_a_chain_has_closed_forms_that_agree_with_running_it():
+    model, law = chain(), Gaussian(0.5)
+    subject, groups, moments = moments_for(model, torch.randn(2, 3, 4).double(), law)
+    run = moments.start()
+    x = law.sample((200_000, 12), generator=torch.Generator().manual_seed(1)).double()
+    first = model[2](model[1](x))
+    closed = run.of(groups[0], subject.graph.parameters)[0]
+    spread = first.std(0)
+    assert ((closed.mean - first.mean(0)).abs() < 6 * spread / 200_000**0.5).all()
+    torch.testing.assert_close(closed.covariance, first.T.cov(), rtol=0.02, atol=0.002)
+    second = model[4](model[3](first))
+    above = run.of(groups[1], subject.graph.parameters)[0]  # Gaussian by approximation only
+    torch.testing.assert_close(above.mean, second.mean(0), rtol=0.02, atol=0.003)
+    assert "in closed form" in moments.words()
+
+
+def test_a_block_in_a_residual_sum_is_sampled():
+    torch.manual_seed(0)
+    model = Residual()
+    subject, groups, moments = moments_for(model, torch.randn(3, 6), Gaussian())
+    got = moments.start().of(groups[0], subject.graph.parameters)[0]
+    x = torch.randn(100_000, 6, generator=torch.Generator().manual_seed(1))
+    h = torch.relu(model.inner(torch.tanh(model.first(x)))).double()
+    assert "sampled for inner" in moments.words()
+    torch.testing.assert_close(got.mean, h.mean(0), rtol=0.2, atol=0.05)
+    torch.testing.assert_close(got.covariance, h.T.cov(), rtol=0.3, atol=0.05)
+
+
+def test_later_groups_see_what_earlier_cuts_left():
+    model = chain()
+    subject, groups, moments = moments_for(model, torch.randn(2, 3, 4).double(), Gaussian())
+    run = moments.start()
+    run.of(groups[0], subject.graph.parameters)
+    run.cut(groups[0], torch.arange(10))
+    assert run.of(groups[0], subject.graph.parameters)[0].mean.shape == (10,)
+
+
+def test_laws_follow_from_what_the_user_plans_for():
+    subject, _, _ = moments_for(chain(), torch.randn(2, 3, 4).double(), Gaussian())
+    assert law_of(None, subject) == Gaussian(1.0)
+    assert law_of(Gaussian(3.0), subject) == Gaussian(3.0)
+    assert law_of(Ball(12.0), subject).deviation == pytest.approx(12.0 / 12**0.5)
+
+
+@pytest.mark.parametrize("order", ["bottom_up", "top_down"])
+def test_optimal_weights_beat_every_sampler_on_their_law(order):
+    model, x = chain(), torch.randn(4000, 3, 4, generator=torch.Generator().manual_seed(2)).double()
+    target = model(x)
+    errors = {}
+    for method in ("optimal", "importance", "priority", "uniform", "magnitude"):
+        pruned = prune(model, x[:2], keep=0.5, method=method, order=order).model
+        errors[method] = float((pruned(x) - target).detach().square().mean())
+    assert errors.pop("optimal") < 0.25 * min(errors.values())
+
+
+def test_the_expected_error_is_what_happens_under_the_law():
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(9, 40), nn.ReLU(), nn.Linear(40, 5))
+    result = prune(model, torch.randn(1, 9), keep=0.4)
+    x = torch.randn(100_000, 9, generator=torch.Generator().manual_seed(3))
+    measured = float((model(x) - result.model(x)).detach().square().mean().sqrt())
+    assert result.groups[0].expected_error == pytest.approx(measured, rel=0.03)
+    assert not torch.equal(result.model[2].bias, model[2].bias)
+
+
+def test_a_reader_without_a_bias_keeps_none():
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(9, 40), nn.ReLU(), nn.Linear(40, 5, bias=False))
+    result = prune(model, torch.randn(1, 9), keep=0.4)
+    x = torch.randn(100_000, 9, generator=torch.Generator().manual_seed(3))
+    measured = float((model(x) - result.model(x)).detach().square().mean().sqrt())
+    assert result.model[2].bias is None
+    assert result.groups[0].expected_error == pytest.approx(measured, rel=0.03)
+
+
+def test_a_bias_that_another_layer_reads_too_is_left_alone():
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(5, 30), nn.ReLU(), nn.Linear(30, 5), nn.ReLU(), nn.Linear(5, 5))
+    model[4].bias = model[2].bias
+    result = prune(model, torch.randn(1, 5), keep={"0": 0.5})
+    assert torch.equal(result.model[2].bias, model[2].bias)
+
+
+def test_readers_with_functions_of_their_own_share_the_neurons():
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.left, self.right = nn.Linear(6, 40), nn.Linear(40, 2), nn.Linear(40, 3)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            h = self.body(x)
+            return self.left(torch.relu(h)), self.right(torch.tanh(h))
+
+    torch.manual_seed(0)
+    model, x = Heads(), torch.randn(4000, 6)
+    optimal = prune(model, x[:2], keep=0.5).model
+    uniform = prune(model, x[:2], keep=0.5, method="uniform").model
+    for wanted, good, poor in zip(model(x), optimal(x), uniform(x), strict=True):
+        assert (good - wanted).square().mean() < 0.1 * (poor - wanted).square().mean()
