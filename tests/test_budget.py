@@ -123,3 +123,11 @@ def test_keep_must_name_groups():
 def test_an_empty_keep_is_no_request():
     with pytest.raises(ArgumentError, match="at least one layer"):
         check_keep({})
+
+
+@pytest.mark.parametrize("keep", [0.5, {"a": 0.5}, Budget(neurons=0.9)])
+def test_a_multiple_wider_than_every_layer_is_no_silent_request_for_nothing(keep):
+    with pytest.raises(ArgumentError, match=r"round_to=1000 .*whole|cannot be reached"):
+        widths(keep, GROUPS, PARAMETERS, round_to=1000)
+    for everything in (1, {"a": 1.0}):
+        assert widths(everything, GROUPS, PARAMETERS, round_to=1000)["a"] > 1

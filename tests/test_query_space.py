@@ -5,7 +5,8 @@ from torch import nn
 
 from coreprune import ArgumentError, Ball
 from coreprune.graph.groups import find_groups
-from coreprune.query_space import NUM_QUERIES, query_space
+from coreprune.query_calls import BATCH
+from coreprune.query_space import query_space
 from coreprune.shells.torch_module.subject import prepare
 
 
@@ -14,27 +15,54 @@ def space(model, *args, queries=None, seed=0):
     return query_space(subject, find_groups(subject.graph).groups, queries=queries, seed=seed)
 
 
-def test_radii_are_the_largest_layer_inputs_on_the_examples():
+def test_radii_are_the_largest_on_the_examples_and_on_their_ball():
     net, x = mlp(6, 12, 9, 3), draw(4, 6)
-    found = space(net, x)
-    assert found.radii["0"] == pytest.approx(float(x.norm(dim=1).max()))
+    found, radius = space(net, x), float(x.norm(dim=1).max())
+    ball = space(net, x, queries=Ball(radius))
     hidden = net[0](x).relu().detach()
-    assert found.radii["2"] == pytest.approx(float(hidden.norm(dim=1).max()))
-    assert f"norm at most {float(x.norm(dim=1).max()):.4g}" in found.words
+    assert found.radii["0"] == pytest.approx(radius)
+    assert found.radii["2"] == pytest.approx(max(ball.radii["2"], float(hidden.norm(dim=1).max())))
+    assert found.words == (
+        f"layer inputs no larger than on the example inputs and queries of norm {radius:.4g}"
+    )
 
 
 def test_a_ball_fixes_the_first_radius():
     net = mlp(6, 12, 9, 3)
     found = space(net, draw(4, 6), queries=Ball(9.0))
     assert found.radii["0"] == pytest.approx(9.0)
-    assert found.words == f"layer inputs no larger than on {NUM_QUERIES} queries of norm 9"
+    assert found.words == "layer inputs no larger than on queries of norm 9"
     assert found.radii["2"] != space(net, draw(4, 6), queries=Ball(9.0), seed=1).radii["2"]
 
 
 def test_zero_examples_take_a_ball_by_dimension():
     found = space(mlp(9, 12, 3), torch.zeros(2, 9))
     assert found.radii["0"] == pytest.approx(3.0)
-    assert "the example inputs are zero" in found.words
+    assert "queries of norm 3" in found.words
+
+
+def test_the_largest_of_many_queries_counts():
+    net = mlp(6, 12, 9, 3)
+    one = space(net, torch.ones(1, 6), queries=Ball(2.0)).radii["2"]
+    queries = Ball(2.0).sample((BATCH, 6), generator=torch.Generator().manual_seed(0))
+    assert one == pytest.approx(float(net[0](queries).relu().detach().norm(dim=1).max()))
+
+
+@pytest.mark.parametrize(
+    ("model", "args"),
+    [
+        (
+            nn.Sequential(nn.Embedding(5, 6, padding_idx=0), mlp(6, 12, 3)),
+            (torch.tensor([[0, 0]]),),
+        ),
+        (Forward(lambda m, x, y: m.n(x + y), n=mlp(6, 12, 3)), (torch.zeros(4, 6),) * 2),
+        (mlp(6, 12, 3), (torch.zeros(0, 6),)),
+    ],
+    ids=["padding", "two zeros", "empty batch"],
+)
+def test_layers_that_nothing_reaches_are_not_planned_for_silently(model, args):
+    with pytest.raises(ArgumentError, match="as zeros or not at all"):
+        space(model, *args)
 
 
 @pytest.mark.parametrize(

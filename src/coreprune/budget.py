@@ -93,19 +93,41 @@ def widths(
             message then says what can.
     """
     if isinstance(keep, Budget):
-        return _within(keep, groups, parameters, round_to=round_to)
-    if isinstance(keep, Mapping):
-        unknown = sorted(set(keep) - {group.name for group in groups})
-        if unknown:
-            known = ", ".join(group.name for group in groups)
-            raise ArgumentError(
-                f"keep names {', '.join(unknown)}, which cannot be cut; layers that can: {known}"
-            )
-        return {
-            group.name: _width(group.neurons, keep.get(group.name, 1.0), round_to)
-            for group in groups
+        found = _within(keep, groups, parameters, round_to=round_to)
+    else:
+        shares = _shares(keep, groups)
+        found = {
+            group.name: _width(group.neurons, shares[group.name], round_to) for group in groups
         }
-    return {group.name: _width(group.neurons, keep, round_to) for group in groups}
+    if (
+        round_to > 1
+        and not _keeps_everything(keep)
+        and all(g.neurons == found[g.name] for g in groups)
+    ):
+        raise ArgumentError(
+            f"round_to={round_to} leaves every layer whole: the widest has "
+            f"{max(group.neurons for group in groups)} neurons; pass a smaller one"
+        )
+    return found
+
+
+def _keeps_everything(keep: Keep) -> bool:
+    if isinstance(keep, Budget):
+        return 1 in {keep.parameters, keep.neurons}
+    return all(share == 1 for share in keep.values()) if isinstance(keep, Mapping) else keep == 1
+
+
+def _shares(keep: float | Mapping[str, float], groups: Sequence[Group]) -> dict[str, float]:
+    """The share of every group; those that a mapping does not name keep everything."""
+    names = [group.name for group in groups]
+    if not isinstance(keep, Mapping):
+        return dict.fromkeys(names, keep)
+    if unknown := sorted(set(keep) - set(names)):
+        raise ArgumentError(
+            f"keep names {', '.join(unknown)}, which cannot be cut; "
+            f"layers that can: {', '.join(names)}"
+        )
+    return {name: keep.get(name, 1.0) for name in names}
 
 
 def parameters_kept(

@@ -1,11 +1,11 @@
 """How a group's activations vary under the law: closed form along chains, sampled elsewhere."""
 
+import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Generator, Tensor
-from torch.utils import _pytree as pytree
 
 from coreprune.core.moments import (
     Moments,
@@ -19,14 +19,13 @@ from coreprune.graph.ir import Affine, Elementwise, Graph, Parameters, Reshape
 from coreprune.graph.layer import layer_of
 from coreprune.queries.ball import Ball
 from coreprune.queries.gaussian import Gaussian
-from coreprune.shells.torch_module.calls import Call, run
+from coreprune.query_calls import drawn_calls
+from coreprune.shells.torch_module.calls import run
 from coreprune.shells.torch_module.layer_inputs import watch_inputs
 from coreprune.shells.torch_module.subject import Subject
 
 ROWS_A_NEURON = 10
 """Activations sampled for every neuron of the widest group: fewer cost accuracy."""
-
-_BATCH = 256
 
 
 class GroupMoments:
@@ -80,8 +79,9 @@ class GroupMoments:
         }
         weights = {name: self.subject.graph.parameters[name] for name in sums}
         wanted = ROWS_A_NEURON * max(group.neurons for group in groups)
+        draw = functools.partial(self.law.sample, generator=Generator().manual_seed(self.seed))
         with watch_inputs(weights, lambda name, batch: sums[name].add(batch)):
-            for call in itertools.islice(_calls(self.subject, self.law, self.seed), wanted):
+            for call in itertools.islice(drawn_calls(self.subject, draw), wanted):
                 run(self.subject.working, call)
                 if min(total.count for total in sums.values()) >= wanted:
                     break
@@ -150,36 +150,3 @@ def law_of(queries: Ball | Gaussian | None, subject: Subject) -> Gaussian:
         entries = subject.call.tensors()[0][0].numel()
         return Gaussian(queries.radius / math.sqrt(max(1, entries)))
     return Gaussian()
-
-
-def _calls(subject: Subject, law: Gaussian, seed: int) -> Iterator[Call]:
-    """Without end, calls with every floating-point input drawn anew, large if large ones run."""
-    generator = Generator().manual_seed(seed)
-
-    def redrawn(resize: Callable[[Tensor], tuple[int, ...]]) -> Call:
-        def swap(leaf: object) -> object:
-            if isinstance(leaf, Tensor) and leaf.is_floating_point():
-                return law.sample(resize(leaf), generator=generator).to(leaf)
-            return leaf
-
-        args, kwargs = pytree.tree_map(swap, (subject.call.args, subject.call.kwargs))
-        return Call(args=args, kwargs=kwargs)
-
-    example = subject.call.tensors()
-    resize = _as_is
-    if len(example) == 1 and example[0].ndim > 1:
-        try:
-            run(subject.working, redrawn(_large))
-            resize = _large
-        except Exception:  # noqa: BLE001 (a model with a fixed batch size may raise anything)
-            resize = _as_is
-    while True:
-        yield redrawn(resize)
-
-
-def _large(example: Tensor) -> tuple[int, ...]:
-    return (max(_BATCH, len(example)), *example.shape[1:])
-
-
-def _as_is(example: Tensor) -> tuple[int, ...]:
-    return tuple(example.shape)

@@ -1,22 +1,20 @@
 """The inputs a run plans for: how large the input of every group gets, and that in words."""
 
+import functools
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.utils import _pytree as pytree
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
 from coreprune.queries.ball import Ball
-from coreprune.shells.torch_module.calls import Call
+from coreprune.query_calls import drawn_calls, only_input
 from coreprune.shells.torch_module.layer_inputs import largest_input_norms
 from coreprune.shells.torch_module.subject import Subject
-
-NUM_QUERIES = 256
-"""Queries of a ball that are run to see how large hidden inputs get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,75 +38,58 @@ def query_space(
     Args:
         subject: The model under work.
         groups: Its groups.
-        queries: The ball of network inputs; None takes the example inputs themselves, or, where
-            those are zero, the ball of radius √d for an input of d entries.
+        queries: The ball of network inputs. None takes the ball of the largest example input (of
+            radius √d for d entries where the examples are zero) and the examples themselves, or
+            the examples alone for a network with other inputs than one of floating-point type.
         seed: Fixes the queries drawn.
 
     Returns:
         The radii and their origin.
 
     Raises:
-        ArgumentError: When a ball is given for a network that has not one floating-point input.
+        ArgumentError: When a ball is given for a network that has not one floating-point input, or
+            nothing that can be planned for reaches a layer.
     """
-    words = "layer inputs no larger than on the example inputs"
-    if queries is None and (image := _only_input(subject.call)) is not None:
-        largest = float(_norms(image).amax())
-        if largest != 0:  # NaN is refused below, where it reaches a layer
-            words += f" (network inputs of norm at most {largest:.4g})"
-        else:
-            queries = Ball(math.sqrt(max(1, image[0].numel())))
-            words = "the example inputs are zero, so "
-    calls: Sequence[Call] = [subject.call]
-    if queries is not None:
-        calls = _queries(subject.call, queries, seed)
-        origin = (
-            f"layer inputs no larger than on {NUM_QUERIES} queries of norm {queries.radius:.4g}"
+    image = only_input(subject.call)
+    if queries is not None and image is None:
+        raise ArgumentError(
+            "queries=Ball(...) needs a network with one floating-point input that has a batch "
+            "axis; leave queries out to plan for the norms of the example inputs"
         )
-        words = origin if words.startswith("layer") else words + origin
+    calls = [subject.call] if queries is None else []
+    words = ["the example inputs"] if queries is None else []
+    ball = queries or (None if image is None else _ball_of(image))
+    if ball is not None:
+        draw = functools.partial(ball.sample, generator=Generator().manual_seed(seed))
+        calls += itertools.islice(drawn_calls(subject, draw), 1)
+        words.append(f"queries of norm {ball.radius:.4g}")
     weights = {
         group.producer.weight: subject.graph.parameters[group.producer.weight] for group in groups
     }
     norms = largest_input_norms(subject.working, calls, weights)
     radii = {group.name: norms[group.producer.weight] for group in groups}
+    _check_radii(radii)
+    return QuerySpace(radii=radii, words=f"layer inputs no larger than on {' and '.join(words)}")
+
+
+def _ball_of(image: Tensor) -> Ball | None:
+    """The ball of the largest example; none for examples that are not finite."""
+    norms = torch.linalg.vector_norm(image.flatten(1).double(), dim=1)
+    largest = float(norms.amax())
+    if not math.isfinite(largest):
+        return None
+    return Ball(largest if largest > 0 else math.sqrt(max(1, image[0].numel())))
+
+
+def _check_radii(radii: Mapping[str, float]) -> None:
     if wild := [name for name, radius in radii.items() if not math.isfinite(radius)]:
         raise ArgumentError(
             f"example_inputs give NaN or infinite inputs to {', '.join(wild)}; "
             "pass inputs as the network meets them"
         )
-    return QuerySpace(radii=radii, words=words)
-
-
-def _queries(call: Call, ball: Ball, seed: int) -> list[Call]:
-    """The example call with its input replaced, in batches of its own size."""
-    example = _only_input(call)
-    if example is None:
+    if silent := [name for name, radius in radii.items() if radius == 0]:
         raise ArgumentError(
-            "queries=Ball(...) needs a network with one floating-point input that has a batch "
-            "axis; leave queries out to plan for the norms of the example inputs"
+            f"example_inputs reach {', '.join(silent)} as zeros or not at all, so there is nothing "
+            "to plan for; pass typical inputs, take torch.compile off inner modules, or name those "
+            "layers in skip"
         )
-    generator = Generator().manual_seed(seed)
-    batches = math.ceil(NUM_QUERIES / len(example))
-    return [
-        _replaced(call, example, ball.sample(tuple(example.shape), generator=generator))
-        for _ in range(batches)
-    ]
-
-
-def _replaced(call: Call, example: Tensor, queries: Tensor) -> Call:
-    def swap(leaf: object) -> object:
-        return queries.to(example) if leaf is example else leaf
-
-    args, kwargs = pytree.tree_map(swap, (call.args, call.kwargs))
-    return Call(args=args, kwargs=kwargs)
-
-
-def _only_input(call: Call) -> Tensor | None:
-    tensors = call.tensors()
-    if len(tensors) != 1 or tensors[0].ndim < 2 or not tensors[0].is_floating_point():
-        return None
-    return tensors[0] if tensors[0].numel() else None
-
-
-def _norms(batch: Tensor) -> Tensor:
-    norms: Tensor = torch.linalg.vector_norm(batch.flatten(1).float(), dim=1)
-    return norms

@@ -8,7 +8,39 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from coreprune.core.elementwise import UNIT_SCALE, Activation, Envelope, monotone_between
+from coreprune.core.elementwise import (
+    UNIT_SCALE,
+    Activation,
+    Envelope,
+    affine,
+    compose,
+    custom,
+    identity,
+    monotone_between,
+)
+
+__all__ = [
+    "affine",
+    "celu",
+    "compose",
+    "custom",
+    "elu",
+    "gelu",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "identity",
+    "leaky_relu",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "step",
+    "tanh",
+]
 
 
 def _zero_crossing(f: Callable[[float], float], low: float, high: float) -> float:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -20,6 +21,21 @@ class WeightedSubset:
     weights: Tensor
     bias_shift: Tensor
     num_draws: int | None = None
+
+
+def unsampled(weights: Tensor, sensitivities: Tensor, num_neurons: int) -> WeightedSubset:
+    """The m most sensitive neurons as they are: what is left when no other one matters.
+
+    Args:
+        weights: Outgoing weights w. Shape (k, n).
+        sensitivities: s_j. Shape (n,).
+        num_neurons: m; every neuron with s_j > 0 is among the m most sensitive ones.
+
+    Returns:
+        The subset, filled up with silent neurons to the wanted width.
+    """
+    order = torch.sort(sensitivities, descending=True, stable=True).indices
+    return reweighted(weights, order[:num_neurons].sort().values)
 
 
 def reweighted(

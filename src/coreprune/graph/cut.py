@@ -52,11 +52,11 @@ def shrink(parameters: Parameters, cut: Cut) -> dict[str, Tensor]:
     result = dict(parameters)
     for name in rows_of(cut.group):
         if len(result[name]) == cut.group.neurons:  # one entry for all neurons stays
-            result[name] = result[name].index_select(0, cut.indices)
+            result[name] = result[name].index_select(0, cut.indices.to(result[name].device))
     for name, weights in zip(columns_of(cut.group), cut.weights, strict=True):
         result[name] = weights.to(result[name])
     for name, shift in cut.shifts.items():
-        result[name] = (result[name].double() + shift).to(result[name])
+        result[name] = (result[name].double() + shift.to(result[name].device)).to(result[name])
     return result
 
 
@@ -73,15 +73,15 @@ def widen(small: Parameters, original: Parameters, cuts: Sequence[Cut]) -> Mappi
     """
     rows = {name: cut.indices for cut in cuts for name in rows_of(cut.group)}
     columns = {name: cut.indices for cut in cuts for name in columns_of(cut.group)}
+    shifted = {name for cut in cuts for name in cut.shifts}
     result = {}
-    for name, kept in columns.items():
+    for name in (*columns, *shifted):
         full = original[name].clone()
-        stay = rows.get(name, torch.arange(len(full), device=full.device))
-        full[stay] = 0
-        full[stay[:, None], kept] = small[name]
-        result[name] = full
-    for name in {name for cut in cuts for name in cut.shifts}:
-        full = original[name].clone()
-        full[rows.get(name, torch.arange(len(full), device=full.device))] = small[name]
+        stay = rows.get(name, torch.arange(len(full))).to(full.device)
+        if name in columns:
+            full[stay] = 0
+            full[stay[:, None], columns[name].to(full.device)] = small[name]
+        else:
+            full[stay] = small[name]
         result[name] = full
     return result

@@ -54,7 +54,7 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
         points=points,
         bias=bias,
         activation=compose(*(_activation(passenger, parameters) for passenger in rest)),
-        weights=parameters[consumer.affine.weight],
+        weights=parameters[consumer.affine.weight].to(points.device),
     )
 
 

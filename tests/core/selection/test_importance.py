@@ -161,11 +161,19 @@ def test_draws_and_distinct_neurons_are_both_reported():
 
 def test_asking_for_every_living_neuron_keeps_them_as_they_are():
     weights, s = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1.0, 0.0, 5.0])
-    for wanted in (2, 3):
+    for wanted, kept in ((2, [0, 2]), (3, [0, 1, 2])):
         subset = importance(weights, s, num_neurons=wanted, generator=Generator())
-        assert subset.indices.tolist() == [0, 2]
-        assert subset.weights.tolist() == [[1.0, 3.0]]
+        assert subset.indices.tolist() == kept
+        assert torch.equal(subset.weights, weights[:, kept])
         assert subset.num_draws is None
+
+
+def test_a_sensitivity_below_rounding_asks_for_no_astronomic_number_of_draws():
+    s = torch.tensor([1.0, 2.0, 1.0, 1e-310, 1e-310], dtype=torch.float64)
+    subset = importance(torch.ones(1, 5), s, num_neurons=2, generator=Generator())
+    assert subset.num_draws < 10
+    everything = importance(torch.ones(1, 5), s, num_neurons=4, generator=Generator())
+    assert everything.indices.tolist() == [0, 1, 2, 3]
 
 
 def test_hardly_ever_drawn_neurons_do_not_overflow_the_number_of_draws():

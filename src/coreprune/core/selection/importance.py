@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from coreprune.core.sensitivity import probabilities
-from coreprune.core.subset import WeightedSubset, reweighted
+from coreprune.core.subset import WeightedSubset, reweighted, unsampled
 
 
 def importance(
@@ -14,7 +14,8 @@ def importance(
 
     The number of draws is fixed before the first one; stopping at a wanted number of distinct
     neurons instead would bias the weights. The width of the result is therefore random. When
-    `num_neurons` covers every neuron of positive sensitivity, all those stay as they are.
+    `num_neurons` covers every neuron of positive sensitivity, the most sensitive ones stay as they
+    are, without a draw. A sensitivity below the rounding of t counts as zero.
 
     Args:
         weights: Outgoing weights w_ij. Shape (k, n).
@@ -30,11 +31,13 @@ def importance(
         >>> importance(weights, s, num_neurons=3, generator=Generator()).indices.tolist()
         [0, 1, 2]
     """
-    alive = sensitivities.nonzero().flatten()
-    if num_neurons >= max(1, len(alive)):
-        return reweighted(weights, alive if len(alive) else alive.new_zeros(1))
-    num_draws = draws_for_distinct(num_neurons, sensitivities)
-    return importance_draws(weights, sensitivities, num_draws=num_draws, generator=generator)
+    s = sensitivities.double()
+    # A share of t below rounding would ask for more draws than a double can count.
+    s = torch.where(s > torch.finfo(s.dtype).eps * s.sum(), s, 0.0)
+    if num_neurons >= int((s > 0).sum()):
+        return unsampled(weights, sensitivities, num_neurons)
+    num_draws = draws_for_distinct(num_neurons, s)
+    return importance_draws(weights, s, num_draws=num_draws, generator=generator)
 
 
 def importance_draws(

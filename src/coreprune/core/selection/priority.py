@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from coreprune.core.subset import WeightedSubset, reweighted
+from coreprune.core.subset import WeightedSubset, reweighted, unsampled
 
 
 def priority(
@@ -17,12 +17,12 @@ def priority(
 
     Args:
         weights: Outgoing weights w_ij. Shape (k, n).
-        sensitivities: s_j; neurons with s_j = 0 are never kept while another exists. Shape (n,).
+        sensitivities: s_j; where s_j = 0 a neuron is kept only to fill the width. Shape (n,).
         num_neurons: m ≥ 1.
         generator: The source of randomness, on the CPU.
 
     Returns:
-        A coreset of exactly m neurons, or of all neurons with s_j > 0 when those are fewer.
+        A coreset of exactly m neurons.
 
     References:
         Duffield, Lund, Thorup 2007, "Priority sampling for estimation of arbitrary subset sums".
@@ -51,10 +51,8 @@ def highest_priority(
         As `priority`.
     """
     s, r = sensitivities, uniforms
-    alive = int((s > 0).sum())
-    if num_neurons >= max(1, alive):
-        indices = s.nonzero().flatten() if alive else torch.zeros(1, dtype=torch.long)
-        return reweighted(weights, indices)
+    if num_neurons >= int((s > 0).sum()):
+        return unsampled(weights, s, num_neurons)
     ranked, order = torch.sort(s / r, descending=True, stable=True)
     threshold = ranked[num_neurons]
     indices = order[:num_neurons].sort().values
