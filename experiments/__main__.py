@@ -17,6 +17,7 @@ from experiments.one_neuron import run as one_neuron
 from experiments.paper_table import run as paper_table
 from experiments.publish import Experiment, publish
 from experiments.size_independence import run as size_independence
+from experiments.without_data import run as without_data
 
 HERE = Path(__file__).parent
 EXPERIMENTS: dict[str, Experiment] = {
@@ -26,6 +27,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "paper_table": paper_table,
     "no_full_training": no_full_training,
     "corenet": corenet,
+    "without_data": without_data,
 }
 
 

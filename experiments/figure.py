@@ -8,13 +8,21 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 COLOURS = {
+    "optimal": "#56B4E9",
     "importance": "#0072B2",
     "priority": "#009E73",
     "uniform": "#D55E00",
     "magnitude": "#CC79A7",
     "corenet": "#000000",
 }
-MARKERS = {"importance": "o", "priority": "s", "uniform": "^", "magnitude": "D", "corenet": "x"}
+MARKERS = {
+    "optimal": "v",
+    "importance": "o",
+    "priority": "s",
+    "uniform": "^",
+    "magnitude": "D",
+    "corenet": "x",
+}
 
 
 def one_panel() -> tuple[Figure, Axes]:

@@ -1,0 +1,1 @@
+"""Accuracy right after pruning, without data and without fine-tuning."""
