@@ -115,10 +115,10 @@ def table(results: dict[str, Any]) -> str:
         "",
         f"Test error in percent; the networks themselves have {whole}. Mean ± standard deviation "
         f"over {len(results['seeds'])} networks (seeds {', '.join(map(str, results['seeds']))}), "
-        "one coreset each. Widths of importance are expectations; removed is that of optimal. Seconds "
-        "are the median of the whole call, export and checks included.",
+        "one coreset each. Widths of importance are expectations; removed is that of optimal. "
+        "Seconds are the median of the whole call, export and checks included.",
         f"Data: {results['data']}, for the test error alone. coreprune {results['coreprune']}, "
-        f"torch {results['torch']}, one thread; {results['seconds']:.0f} s of processor time in all.",
+        f"torch {results['torch']}, one thread; {results['seconds']:.0f} s of processor time.",
     ])  # fmt: skip
 
 
