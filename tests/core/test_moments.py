@@ -149,3 +149,25 @@ def test_restricting_and_uncentring():
     raw = uncentred(part)
     assert raw.mean.tolist() == [0.0, 0.0]
     assert raw.covariance.tolist() == [[1.0, 5.0], [9.0, 17.0]]
+
+
+@pytest.mark.parametrize("rho", [-1.0, -0.9, -0.3, 0.0, 0.5, 0.95, 1.0])
+def test_pairs_of_relus_follow_the_arc_cosine_kernel(rho):
+    """E[φ(x)φ(y)] = (sin θ + (π − θ) cos θ) / 2π with cos θ = ρ (Cho & Saul 2009)."""
+    covariance = torch.tensor([[1.0, rho], [rho, 1.0]], dtype=torch.float64)
+    h = activation_moments(
+        Moments(mean=torch.zeros(2).double(), covariance=covariance), family.relu()
+    )
+    theta = math.acos(rho)
+    exact = (math.sin(theta) + (math.pi - theta) * rho) / (2 * math.pi) - 1 / (2 * math.pi)
+    assert float(h.covariance[0, 1]) == pytest.approx(exact, abs=1e-4)
+
+
+@pytest.mark.parametrize("shift", [-1.3, 0.0, 0.4])
+def test_jumps_are_integrated_where_a_line_before_them_puts_them(shift):
+    chain = compose(affine(2.0, 3.0 * shift), family.step())
+    mean, deviation = torch.tensor([[0.2], [1.7]], dtype=torch.float64)
+    got, variance = hermite_coefficients(mean, deviation, chain)
+    above = 0.5 * math.erfc(((-1.5 * shift) - 0.2) / 1.7 / math.sqrt(2))
+    assert float(got[0]) == pytest.approx(above, abs=1e-12)
+    assert float(variance) == pytest.approx(above * (1 - above), abs=1e-12)

@@ -1,5 +1,7 @@
 """Optimal outgoing weights: against least squares, and what must hold exactly."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -58,7 +60,8 @@ def test_a_duplicate_goes_without_error():
 
 def test_the_expected_error_is_the_mean_square_over_the_rows():
     h, w, moments = problem()
-    subset = reconstructed(w, moments, torch.tensor([2, 7, 8]), ridge=0.5)
+    fitted = reconstructed(w, moments, torch.tensor([2, 7, 8]), ridge=0.5)
+    subset = dataclasses.replace(fitted, bias_shift=fitted.bias_shift + 3)
     residual = h @ w.T - h[:, subset.indices] @ subset.weights.T - subset.bias_shift
     assert expected_error(w, moments, subset) == pytest.approx(
         float(residual.square().sum(1).mean())

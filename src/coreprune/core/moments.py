@@ -106,7 +106,6 @@ def activation_moments(z: Moments, activation: Activation) -> Moments:
         for a in reversed(higher.unbind()):
             total.addcmul_(a[block, None], a[None]).mul_(rho)
         covariance[block] = total
-    covariance.diagonal().copy_(variance)
     return Moments(mean=coefficients[0], covariance=covariance)
 
 
@@ -155,7 +154,9 @@ def _segments(
     even = [torch.full_like(mean, edge) for edge in np.linspace(-_REACH, _REACH, 5)]
     scale = torch.where(deviation > 0, 1 / deviation, torch.inf)
     kinks = [
-        ((torch.as_tensor(point).to(mean) - mean) * scale).nan_to_num(0.0).clamp(-_REACH, _REACH)
+        ((torch.as_tensor(point, dtype=mean.dtype, device=mean.device) - mean) * scale)
+        .nan_to_num(0.0)
+        .clamp(-_REACH, _REACH)
         for point in activation.breakpoints
     ]
     edges = torch.stack([*even, *kinks]).sort(0).values
