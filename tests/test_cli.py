@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 import coreprune
 from coreprune import cli
 from coreprune.demo import LeNet300100
+from coreprune.result import Inspection, LayerRecord, WholeRecord
 
 LENET = "coreprune.demo:LeNet300100"
 
@@ -58,6 +60,40 @@ def test_inspect_prints_a_table(command) -> None:
     assert code == 0
     assert "fc2" in out
     assert "100.0% of 266,610 parameters" in out
+
+
+REASON = "raised RuntimeError: [/layers] expected [batch, 40], " + "and much more " * 20 + "END"
+
+
+def test_tables_show_reasons_whole_and_as_they_are(command, monkeypatch, tmp_path: Path) -> None:
+    layer = LayerRecord(name="rows[0]", reason=REASON)
+    inspection = Inspection(layers=(layer,), parameters=3, reachable=0.0, notes=("[bold]: no",))
+    monkeypatch.setattr(coreprune, "inspect", lambda *_, **__: inspection)
+    _, inspected, _ = command("inspect", LENET, "--input", "1x784")
+    real = coreprune.prune
+
+    def pruned(*args, **kwargs):
+        whole = (WholeRecord(name="rows[0]", reason=REASON),)
+        return replace(real(*args, **kwargs), whole=whole, notes=("[/bold]: odd",))
+
+    monkeypatch.setattr(coreprune, "prune", pruned)
+    _, cut, _ = command("prune", LENET, "--input", "1x784", "--keep", "0.5", "-o", tmp_path / "s")
+    for out in (inspected, cut):
+        assert "rows[0]" in out
+        assert REASON in out
+    assert "[bold]: no" in inspected
+    assert "[/bold]: odd" in cut
+
+
+def test_on_a_terminal_long_reasons_wrap(command, monkeypatch) -> None:
+    layer = LayerRecord(name="fc1", reason=REASON)
+    inspection = Inspection(layers=(layer,), parameters=3, reachable=0.0, notes=())
+    monkeypatch.setattr(coreprune, "inspect", lambda *_, **__: inspection)
+    monkeypatch.setattr(cli.out, "_force_terminal", True)
+    monkeypatch.setattr(cli.out, "_width", 60)
+    _, out, _ = command("inspect", LENET, "--input", "1x784")
+    assert "END" in out
+    assert "…" not in out
 
 
 def test_prune_writes_what_load_reads(command, weights: Path, tmp_path: Path) -> None:

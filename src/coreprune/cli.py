@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor, nn
 
 import coreprune
@@ -25,6 +26,7 @@ from coreprune.shells.torch_module.files import check_target
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 out = Console()
 err = Console(stderr=True)
+UNBROKEN = 100_000  # columns, where no terminal says how many there are
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments")
@@ -87,11 +89,11 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     table = Table("layer", "neurons", "read by", "stays whole because")
     for layer in inspection.layers:
         neurons = "" if layer.neurons is None else str(layer.neurons)
-        table.add_row(layer.name, neurons, ", ".join(layer.consumers), layer.reason or "")
-    out.print(table)
+        _add_row(table, layer.name, neurons, ", ".join(layer.consumers), layer.reason or "")
+    _print_table(table)
     out.print(f"{inspection.reachable:.1%} of {inspection.parameters:,} parameters can be reached")
     for note in inspection.notes:
-        out.print(f"not exported: {note}", markup=False)
+        out.print(f"not exported: {note}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -137,10 +139,10 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         return
     table = Table("layer", "neurons", "kept", "reason it stays whole")
     for group in result.groups:
-        table.add_row(group.name, str(group.neurons_before), str(group.neurons_after), "")
+        _add_row(table, group.name, str(group.neurons_before), str(group.neurons_after), "")
     for entry in result.whole:
-        table.add_row(entry.name, "", "", entry.reason)
-    out.print(table)
+        _add_row(table, entry.name, "", "", entry.reason)
+    _print_table(table)
     share = result.parameters_after / result.parameters_before
     out.print(
         f"{result.parameters_before:,} → {result.parameters_after:,} parameters ({share:.1%}), "
@@ -148,6 +150,8 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         markup=False,
         soft_wrap=True,
     )
+    for note in result.notes:
+        out.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -172,7 +176,8 @@ def _print_demo(report: DemoReport) -> None:
         caption="accuracy before and after fine-tuning; milliseconds for 64 images",
     )  # fmt: skip
     for row in report.rows:
-        table.add_row(
+        _add_row(
+            table,
             row.method,
             " ".join(map(str, row.widths)),
             f"{row.parameters:,}",
@@ -182,7 +187,7 @@ def _print_demo(report: DemoReport) -> None:
             f"{row.kilobytes:,.0f}",
             f"{row.milliseconds:.2f}",
         )
-    out.print(table)
+    _print_table(table)
     command = (
         f"coreprune prune coreprune.demo:LeNet300100 --weights {report.original} "
         "--input 1x784 --keep 0.5 -o lenet-small"
@@ -193,6 +198,17 @@ def _print_demo(report: DemoReport) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """Names and reasons are the user's own text: what looks like markup is none."""
+    table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+
+
+def _print_table(table: Table) -> None:
+    """Rows wrap on a terminal, and are whole lines in a file or a pipe."""
+    console = out if out.is_terminal else Console(file=out.file, width=UNBROKEN)
+    console.print(table)
 
 
 def _model(factory: str, weights: Path | None) -> nn.Module:
