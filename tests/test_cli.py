@@ -129,10 +129,37 @@ def test_parameters_is_a_budget_for_the_network(command, tmp_path: Path) -> None
     assert 0.09 < document["parameters_after"] / document["parameters_before"] <= 0.1
 
 
+def test_neurons_is_a_budget_for_all_layers_together(command, tmp_path: Path) -> None:
+    code, out, _ = command(
+        "prune", LENET, "--input", "1x784", "--neurons", "0.25", "-o", tmp_path / "s", "--json"
+    )
+    widths = [group["neurons_after"] for group in json.loads(out)["groups"]]
+    assert code == 0
+    assert widths == [75, 25]
+
+
+def test_the_summary_says_the_expected_error_and_its_law(command, tmp_path: Path) -> None:
+    _, out, _ = command("prune", LENET, "--input", "1x784", "--keep", "0.5", "-o", tmp_path / "s")
+    record = json.loads((tmp_path / "s" / "coreprune.json").read_text())
+    for group in record["groups"]:
+        assert f"{group['expected_error']:.2g}" in out
+    assert f"errors expected over {record['law']}" in out
+
+
+def test_a_method_without_a_law_has_no_line_about_one(command, tmp_path: Path) -> None:
+    _, out, _ = command(
+        "prune", LENET, "--input", "1x784", "--keep", "0.5", "-o", tmp_path / "s",
+        "--method", "uniform",
+    )  # fmt: skip
+    assert "expected over" not in out
+
+
 @pytest.mark.parametrize(
     "options",
     [
         (),
+        ("--keep", "fc1=0.5", "--keep", "fc1=0.7"),
+        ("--neurons", "0.5", "--parameters", "0.5"),
         ("--keep", "0.5", "--parameters", "0.5"),
         ("--keep", "half"),
         ("--keep", "0.5", "--keep", "fc1=0.5"),

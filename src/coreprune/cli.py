@@ -20,6 +20,7 @@ from coreprune.core.coreset import METHODS, Method
 from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.prune import Order
+from coreprune.result import PruneResult
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 from coreprune.shells.torch_module.files import check_target
 
@@ -109,6 +110,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     parameters: Annotated[
         float | None, typer.Option(help="share of the network's parameters to keep")
     ] = None,
+    neurons: Annotated[
+        float | None, typer.Option(help="share of the neurons of all layers together to keep")
+    ] = None,
     method: Annotated[str, typer.Option(help=", ".join(METHODS))] = "optimal",
     order: Annotated[str | None, typer.Option(help=" or ".join(get_args(Order)))] = None,
     radius: Annotated[float | None, typer.Option(help="norm of network inputs to plan for")] = None,
@@ -118,7 +122,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     as_json: JsonOption = False,
 ) -> None:
     """Write a smaller network into a new directory; read it back with coreprune.load."""
-    wanted = _keep(keep or [], parameters)
+    wanted = _keep(keep or [], parameters=parameters, neurons=neurons)
     check_target(output)
     with _progress() as tell:
         result = coreprune.prune(
@@ -137,12 +141,20 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     if as_json:
         _print_json(result.to_json())
         return
-    table = Table("layer", "neurons", "kept", "reason it stays whole")
+    _print_summary(result, output)
+
+
+def _print_summary(result: PruneResult, output: Path) -> None:
+    table = Table("layer", "neurons", "kept", "expected error", "stays whole because")
     for group in result.groups:
-        _add_row(table, group.name, str(group.neurons_before), str(group.neurons_after), "")
+        expected = "" if group.expected_error is None else f"{group.expected_error:.2g}"
+        widths = (str(group.neurons_before), str(group.neurons_after))
+        _add_row(table, group.name, *widths, expected, "")
     for entry in result.whole:
-        _add_row(table, entry.name, "", "", entry.reason)
+        _add_row(table, entry.name, "", "", "", entry.reason)
     _print_table(table)
+    if any(group.expected_error is not None for group in result.groups):
+        out.print(f"errors expected over {result.law}", markup=False, soft_wrap=True)
     share = result.parameters_after / result.parameters_before
     out.print(
         f"{result.parameters_before:,} → {result.parameters_after:,} parameters ({share:.1%}), "
@@ -222,25 +234,36 @@ def _examples(shapes: list[str]) -> tuple[Tensor, ...]:
     return tuple(example_input(shape) for shape in shapes)
 
 
-def _keep(keep: list[str], parameters: float | None) -> Keep:
+def _keep(keep: list[str], *, parameters: float | None, neurons: float | None) -> Keep:
     """The one target among the options.
 
     Raises:
         BadParameter: When there is none, or more than one.
     """
-    if bool(keep) == (parameters is not None):
-        raise typer.BadParameter("give one of --keep and --parameters")
-    if parameters is not None:
-        return coreprune.Budget(parameters=parameters)
+    if sum([bool(keep), parameters is not None, neurons is not None]) != 1:
+        raise typer.BadParameter("give one of --keep, --parameters and --neurons")
+    return _shares(keep) if keep else coreprune.Budget(parameters=parameters, neurons=neurons)
+
+
+def _shares(keep: list[str]) -> Keep:
+    """What --keep says.
+
+    Raises:
+        BadParameter: When a share is no number, or a layer has two.
+    """
     shares = [entry.rpartition("=") for entry in keep]
     try:
         if len(shares) == 1 and not shares[0][0]:
             return float(shares[0][2])
         if all(layer for layer, _, _ in shares):
-            return {layer: float(share) for layer, _, share in shares}
+            share_of = {layer: float(share) for layer, _, share in shares}
+            if len(share_of) == len(shares):
+                return share_of
     except ValueError:
         pass
-    raise typer.BadParameter(f"--keep takes one share, or LAYER=SHARE each time; got {keep}")
+    raise typer.BadParameter(
+        f"--keep takes one share, or LAYER=SHARE once for each layer; got {', '.join(keep)}"
+    )
 
 
 @contextmanager
