@@ -134,7 +134,11 @@ def _width(neurons: int, share: float, round_to: int) -> int:
 def _within(
     budget: Budget, groups: Sequence[Group], parameters: Parameters, *, round_to: int
 ) -> dict[str, int]:
-    """The largest common share of neurons that stays within the budget."""
+    """The largest common share of neurons that stays within the budget.
+
+    Raises:
+        ArgumentError: When even the least widths do not.
+    """
     total = sum(tensor.numel() for tensor in parameters.values())
     neurons = sum(group.neurons for group in groups)
     everything = {group.name: group.neurons for group in groups}

@@ -112,7 +112,8 @@ def run_demo(output: Path, *, progress: Callable[[str, int, int], None]) -> Demo
         Accuracy on 1,000 held-out digits, size and latency of every network.
 
     Raises:
-        ArgumentError: When the digits are not installed or `output` holds something else.
+        ArgumentError: When the digits are not installed, or `output` cannot be made or written, or
+            holds something else.
     """
     start = time.perf_counter()
     train, held_out = digits()

@@ -79,7 +79,11 @@ def query_space(
 
 
 def _queries(call: Call, ball: Ball, seed: int) -> list[Call]:
-    """The example call with its input replaced, in batches of its own size."""
+    """The example call with its input replaced, in batches of its own size.
+
+    Raises:
+        ArgumentError: When the network has other inputs than one with a batch axis.
+    """
     example = _only_input(call)
     if example is None:
         raise ArgumentError(

@@ -165,7 +165,11 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors in a checkpoint, under the names that the bare module has."""
+    """The tensors in a checkpoint, under the names that the bare module has.
+
+    Raises:
+        FileFormatError: When it is no dictionary of tensors by name.
+    """
     for key in _NESTED:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
