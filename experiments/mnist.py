@@ -194,7 +194,11 @@ def _read(folder: Path) -> Digits:
 
 
 def _array(folder: Path, name: str) -> np.ndarray:
-    """One IDX file of bytes: a magic number, the shape, the values."""
+    """One IDX file of bytes: a magic number, the shape, the values.
+
+    Raises:
+        NoDataError: When the file is not the one expected.
+    """
     packed = folder / f"{name}.gz"
     content = gzip.decompress(packed.read_bytes()) if packed.exists() else None
     content = content if content is not None else (folder / name).read_bytes()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 import coreprune
 from coreprune import cli
 from coreprune.demo import LeNet300100
+from coreprune.result import Inspection, LayerRecord, WholeRecord
 
 LENET = "coreprune.demo:LeNet300100"
 
@@ -60,6 +62,40 @@ def test_inspect_prints_a_table(command) -> None:
     assert "100.0% of 266,610 parameters" in out
 
 
+REASON = "raised RuntimeError: [/layers] expected [batch, 40], " + "and much more " * 20 + "END"
+
+
+def test_tables_show_reasons_whole_and_as_they_are(command, monkeypatch, tmp_path: Path) -> None:
+    layer = LayerRecord(name="rows[0]", reason=REASON)
+    inspection = Inspection(layers=(layer,), parameters=3, reachable=0.0, notes=("[bold]: no",))
+    monkeypatch.setattr(coreprune, "inspect", lambda *_, **__: inspection)
+    _, inspected, _ = command("inspect", LENET, "--input", "1x784")
+    real = coreprune.prune
+
+    def pruned(*args, **kwargs):
+        whole = (WholeRecord(name="rows[0]", reason=REASON),)
+        return replace(real(*args, **kwargs), whole=whole, notes=("[/bold]: odd",))
+
+    monkeypatch.setattr(coreprune, "prune", pruned)
+    _, cut, _ = command("prune", LENET, "--input", "1x784", "--keep", "0.5", "-o", tmp_path / "s")
+    for out in (inspected, cut):
+        assert "rows[0]" in out
+        assert REASON in out
+    assert "[bold]: no" in inspected
+    assert "[/bold]: odd" in cut
+
+
+def test_on_a_terminal_long_reasons_wrap(command, monkeypatch) -> None:
+    layer = LayerRecord(name="fc1", reason=REASON)
+    inspection = Inspection(layers=(layer,), parameters=3, reachable=0.0, notes=())
+    monkeypatch.setattr(coreprune, "inspect", lambda *_, **__: inspection)
+    monkeypatch.setattr(cli.out, "_force_terminal", True)
+    monkeypatch.setattr(cli.out, "_width", 60)
+    _, out, _ = command("inspect", LENET, "--input", "1x784")
+    assert "END" in out
+    assert "…" not in out
+
+
 def test_prune_writes_what_load_reads(command, weights: Path, tmp_path: Path) -> None:
     target = tmp_path / "small"
     code, out, err = command(
@@ -93,10 +129,37 @@ def test_parameters_is_a_budget_for_the_network(command, tmp_path: Path) -> None
     assert 0.09 < document["parameters_after"] / document["parameters_before"] <= 0.1
 
 
+def test_neurons_is_a_budget_for_all_layers_together(command, tmp_path: Path) -> None:
+    code, out, _ = command(
+        "prune", LENET, "--input", "1x784", "--neurons", "0.25", "-o", tmp_path / "s", "--json"
+    )
+    widths = [group["neurons_after"] for group in json.loads(out)["groups"]]
+    assert code == 0
+    assert widths == [75, 25]
+
+
+def test_the_summary_says_the_expected_error_and_its_law(command, tmp_path: Path) -> None:
+    _, out, _ = command("prune", LENET, "--input", "1x784", "--keep", "0.5", "-o", tmp_path / "s")
+    record = json.loads((tmp_path / "s" / "coreprune.json").read_text())
+    for group in record["groups"]:
+        assert f"{group['expected_error']:.2g}" in out
+    assert f"errors expected over {record['law']}" in out
+
+
+def test_a_method_without_a_law_has_no_line_about_one(command, tmp_path: Path) -> None:
+    _, out, _ = command(
+        "prune", LENET, "--input", "1x784", "--keep", "0.5", "-o", tmp_path / "s",
+        "--method", "uniform",
+    )  # fmt: skip
+    assert "expected over" not in out
+
+
 @pytest.mark.parametrize(
     "options",
     [
         (),
+        ("--keep", "fc1=0.5", "--keep", "fc1=0.7"),
+        ("--neurons", "0.5", "--parameters", "0.5"),
         ("--keep", "0.5", "--parameters", "0.5"),
         ("--keep", "half"),
         ("--keep", "0.5", "--keep", "fc1=0.5"),
@@ -118,6 +181,8 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--keep": "fc9=0.5"}, "fc9"),
         ({"--input": "1x7"}, "example_inputs must run through the model"),
         ({"--input": "wide"}, "input must look like 1x784"),
+        ({"--input": "0x784"}, "sizes of at least 1"),
+        ({"--input": "9999999999999x8"}, "torch cannot make the input"),
         ({"--method": "luck"}, "method must be one of optimal, importance"),
         ({"--order": "sideways"}, "order must be one of top_down, bottom_up"),
         ({"--radius": "-1"}, "radius must be positive"),

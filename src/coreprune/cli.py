@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor, nn
 
 import coreprune
@@ -19,12 +20,14 @@ from coreprune.core.coreset import METHODS, Method
 from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.prune import Order
+from coreprune.result import PruneResult
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 from coreprune.shells.torch_module.files import check_target
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 out = Console()
 err = Console(stderr=True)
+UNBROKEN = 100_000  # columns, where no terminal says how many there are
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments")
@@ -87,11 +90,11 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     table = Table("layer", "neurons", "read by", "stays whole because")
     for layer in inspection.layers:
         neurons = "" if layer.neurons is None else str(layer.neurons)
-        table.add_row(layer.name, neurons, ", ".join(layer.consumers), layer.reason or "")
-    out.print(table)
+        _add_row(table, layer.name, neurons, ", ".join(layer.consumers), layer.reason or "")
+    _print_table(table)
     out.print(f"{inspection.reachable:.1%} of {inspection.parameters:,} parameters can be reached")
     for note in inspection.notes:
-        out.print(f"not exported: {note}", markup=False)
+        out.print(f"not exported: {note}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -107,6 +110,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     parameters: Annotated[
         float | None, typer.Option(help="share of the network's parameters to keep")
     ] = None,
+    neurons: Annotated[
+        float | None, typer.Option(help="share of the neurons of all layers together to keep")
+    ] = None,
     method: Annotated[str, typer.Option(help=", ".join(METHODS))] = "optimal",
     order: Annotated[str | None, typer.Option(help=" or ".join(get_args(Order)))] = None,
     radius: Annotated[float | None, typer.Option(help="norm of network inputs to plan for")] = None,
@@ -116,7 +122,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     as_json: JsonOption = False,
 ) -> None:
     """Write a smaller network into a new directory; read it back with coreprune.load."""
-    wanted = _keep(keep or [], parameters)
+    wanted = _keep(keep or [], parameters=parameters, neurons=neurons)
     check_target(output)
     with _progress() as tell:
         result = coreprune.prune(
@@ -135,12 +141,20 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     if as_json:
         _print_json(result.to_json())
         return
-    table = Table("layer", "neurons", "kept", "reason it stays whole")
+    _print_summary(result, output)
+
+
+def _print_summary(result: PruneResult, output: Path) -> None:
+    table = Table("layer", "neurons", "kept", "expected error", "stays whole because")
     for group in result.groups:
-        table.add_row(group.name, str(group.neurons_before), str(group.neurons_after), "")
+        expected = "" if group.expected_error is None else f"{group.expected_error:.2g}"
+        widths = (str(group.neurons_before), str(group.neurons_after))
+        _add_row(table, group.name, *widths, expected, "")
     for entry in result.whole:
-        table.add_row(entry.name, "", "", entry.reason)
-    out.print(table)
+        _add_row(table, entry.name, "", "", "", entry.reason)
+    _print_table(table)
+    if any(group.expected_error is not None for group in result.groups):
+        out.print(f"errors expected over {result.law}", markup=False, soft_wrap=True)
     share = result.parameters_after / result.parameters_before
     out.print(
         f"{result.parameters_before:,} → {result.parameters_after:,} parameters ({share:.1%}), "
@@ -148,6 +162,8 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         markup=False,
         soft_wrap=True,
     )
+    for note in result.notes:
+        out.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -172,7 +188,8 @@ def _print_demo(report: DemoReport) -> None:
         caption="accuracy before and after fine-tuning; milliseconds for 64 images",
     )  # fmt: skip
     for row in report.rows:
-        table.add_row(
+        _add_row(
+            table,
             row.method,
             " ".join(map(str, row.widths)),
             f"{row.parameters:,}",
@@ -182,7 +199,7 @@ def _print_demo(report: DemoReport) -> None:
             f"{row.kilobytes:,.0f}",
             f"{row.milliseconds:.2f}",
         )
-    out.print(table)
+    _print_table(table)
     command = (
         f"coreprune prune coreprune.demo:LeNet300100 --weights {report.original} "
         "--input 1x784 --keep 0.5 -o lenet-small"
@@ -193,6 +210,17 @@ def _print_demo(report: DemoReport) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """Names and reasons are the user's own text: what looks like markup is none."""
+    table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+
+
+def _print_table(table: Table) -> None:
+    """Rows wrap on a terminal, and are whole lines in a file or a pipe."""
+    console = out if out.is_terminal else Console(file=out.file, width=UNBROKEN)
+    console.print(table)
 
 
 def _model(factory: str, weights: Path | None) -> nn.Module:
@@ -206,25 +234,36 @@ def _examples(shapes: list[str]) -> tuple[Tensor, ...]:
     return tuple(example_input(shape) for shape in shapes)
 
 
-def _keep(keep: list[str], parameters: float | None) -> Keep:
+def _keep(keep: list[str], *, parameters: float | None, neurons: float | None) -> Keep:
     """The one target among the options.
 
     Raises:
         BadParameter: When there is none, or more than one.
     """
-    if bool(keep) == (parameters is not None):
-        raise typer.BadParameter("give one of --keep and --parameters")
-    if parameters is not None:
-        return coreprune.Budget(parameters=parameters)
+    if sum([bool(keep), parameters is not None, neurons is not None]) != 1:
+        raise typer.BadParameter("give one of --keep, --parameters and --neurons")
+    return _shares(keep) if keep else coreprune.Budget(parameters=parameters, neurons=neurons)
+
+
+def _shares(keep: list[str]) -> Keep:
+    """What --keep says.
+
+    Raises:
+        BadParameter: When a share is no number, or a layer has two.
+    """
     shares = [entry.rpartition("=") for entry in keep]
     try:
         if len(shares) == 1 and not shares[0][0]:
             return float(shares[0][2])
         if all(layer for layer, _, _ in shares):
-            return {layer: float(share) for layer, _, share in shares}
+            share_of = {layer: float(share) for layer, _, share in shares}
+            if len(share_of) == len(shares):
+                return share_of
     except ValueError:
         pass
-    raise typer.BadParameter(f"--keep takes one share, or LAYER=SHARE each time; got {keep}")
+    raise typer.BadParameter(
+        f"--keep takes one share, or LAYER=SHARE once for each layer; got {', '.join(keep)}"
+    )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from coreprune.core.coreset import METHODS
 from coreprune.errors import ArgumentError
 from coreprune.prune import prune
 from coreprune.result import PruneResult
+from coreprune.shells.torch_module.files import check_target
 
 EPOCHS = 20
 TUNING_EPOCHS = 10
@@ -111,13 +112,14 @@ def run_demo(output: Path, *, progress: Callable[[str, int, int], None]) -> Demo
         Accuracy on 1,000 held-out digits, size and latency of every network.
 
     Raises:
-        ArgumentError: When the digits are not installed or `output` holds something else.
+        ArgumentError: When the digits are not installed, or `output` cannot be made or written, or
+            holds something else.
     """
     start = time.perf_counter()
+    train, held_out = digits()
     _make_room(output)
     with _one_thread():
-        rows, result, original = _compared(progress)
-    output.mkdir(exist_ok=True)
+        rows, result, original = _compared(train, held_out, progress=progress)
     save_file(original.state_dict(), output / "original.safetensors")
     result.save(output / "pruned")
     return DemoReport(
@@ -129,10 +131,9 @@ def run_demo(output: Path, *, progress: Callable[[str, int, int], None]) -> Demo
 
 
 def _compared(
-    progress: Callable[[str, int, int], None],
+    train: Digits, held_out: Digits, *, progress: Callable[[str, int, int], None]
 ) -> tuple[tuple[Row, ...], PruneResult, nn.Module]:
     """The rows, the fine-tuned result of the default method, and the original."""
-    train, held_out = digits()
     stages = 2 + len(METHODS)
     progress("training LeNet-300-100", 0, stages)
     model = fit(_initialised(), train, epochs=EPOCHS, seed=0)
@@ -251,10 +252,22 @@ def _latency(model: nn.Module) -> float:
 
 
 def _make_room(output: Path) -> None:
-    """Remove what an earlier demo left, and nothing else."""
-    ours = {"original.safetensors", "pruned"}
-    if output.exists() and (output.is_file() or {path.name for path in output.iterdir()} - ours):
+    """Make the directory, and remove what an earlier demo left in it and nothing else.
+
+    Raises:
+        ArgumentError: When the directory cannot be made or written, or holds something else.
+    """
+    try:
+        output.mkdir(exist_ok=True)
+        found = {path.name for path in output.iterdir()}
+    except OSError as reason:
+        raise ArgumentError(
+            f"output {output} cannot be used ({reason.strerror}); "
+            "name a new directory in one that exists"
+        ) from reason
+    if found - {"original.safetensors", "pruned"}:
         raise ArgumentError(
             f"output {output} holds something else than a demo; name a new directory"
         )
     shutil.rmtree(output / "pruned", ignore_errors=True)
+    check_target(output / "pruned")

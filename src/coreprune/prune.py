@@ -174,7 +174,11 @@ class _Outcome:
 
 
 def _cut_soundly(subject: Subject, plan: _Plan, tell: Progress) -> _Outcome:
-    """Cut all groups; where that breaks the model, again one by one, restoring those that do."""
+    """Cut all groups; where that breaks the model, again one by one, restoring those that do.
+
+    Raises:
+        UnsupportedModelError: When every group breaks it.
+    """
     cuts, outcome = _cut_all(plan.groups, plan, subject.graph.parameters, tell=tell)
     tell("checking", 0, 1)
     if _violation(subject, outcome.parameters, cuts) is None:

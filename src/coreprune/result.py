@@ -171,5 +171,6 @@ class PruneResult:
 
         Raises:
             ArgumentError: When the directory is not new or cannot be written.
+            UnsupportedModelError: When the model's state holds more than parameters and buffers.
         """
         save(self.model, Path(directory), record=self.to_json(), original=self.original_shapes)

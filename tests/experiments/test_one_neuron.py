@@ -1,5 +1,11 @@
-import pytest
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+from experiments.lenet import lenet
+from experiments.mnist import Digits
+from experiments.one_neuron import trained
 from experiments.one_neuron.truncated_svd import affordable_rank, truncated_svd_error
 from experiments.random_layers import gaussian, random_layer
 from experiments.worst_query import Search
@@ -27,3 +33,19 @@ def test_full_rank_leaves_no_error_and_rank_zero_leaves_the_output_itself():
     rank, worst, _ = truncated_svd_error(layer, 1, search=SEARCH, seed=0)
     assert rank == 0
     assert worst > 1
+
+
+def test_the_norm_of_a_digit_comes_from_the_images_trained_on(monkeypatch):
+    digits = Digits(
+        train_images=torch.full((3, 784), 0.5),
+        train_labels=torch.zeros(3, dtype=torch.long),
+        test_images=torch.zeros(2, 784),
+        test_labels=torch.zeros(2, dtype=torch.long),
+        source="grey",
+    )
+    monkeypatch.setattr(trained.mnist, "load", lambda **_: digits)
+    monkeypatch.setattr(
+        trained.lenet, "trained", lambda *_, **__: SimpleNamespace(model=lenet(seed=0))
+    )
+    layers, norm, source = trained.trained_layers(seeds=range(2), quick=True)
+    assert (len(layers), norm, source) == (2, pytest.approx(14.0), "grey")

@@ -50,6 +50,9 @@ def error_of_draws(
     Returns:
         ε, additive, in the units of the next layer's inputs.
 
+    Raises:
+        ArgumentError: When an argument is outside its range.
+
     Example:
         >>> round(error_of_draws(10_000, total=5.0, spread=5.0, num_outputs=10, delta=0.01), 3)
         0.295

@@ -128,7 +128,11 @@ def find_groups(graph: Graph, *, skip: Collection[str] = ()) -> Partition:
 
 
 def _named(skip: Collection[str], names: Collection[str]) -> frozenset[str]:
-    """The layers that `skip` names, by themselves or by a module that they are in."""
+    """The layers that `skip` names, by themselves or by a module that they are in.
+
+    Raises:
+        ArgumentError: When it is one text, or names what is no layer.
+    """
     if isinstance(skip, str):
         raise ArgumentError(f"skip must be a collection of names, got {skip!r}; pass [{skip!r}]")
     found = {entry: {n for n in names if f"{n}.".startswith(f"{entry}.")} for entry in skip}
@@ -174,7 +178,11 @@ class _Search:
                 self.users[parameter].append(node)
 
     def group(self, producer: Affine) -> Group:
-        """The group that a layer's neurons form."""
+        """The group that a layer's neurons form.
+
+        Raises:
+            _Blocked: When they form none.
+        """
         shape = self.graph.shapes[producer.output]
         self._own(producer)
         consumers = tuple(self._consumers(producer.output, len(shape) - 1, ()))
@@ -187,7 +195,11 @@ class _Search:
         return Group(producer=producer, consumers=consumers, neurons=shape[-1])
 
     def _own(self, node: Affine | Passenger, *, reader: bool = False) -> None:
-        """Insist that nothing else uses the parameters that a cut would change."""
+        """Insist that nothing else uses the parameters that a cut would change.
+
+        Raises:
+            _Blocked: When something does.
+        """
         names = [node.weight] if reader and isinstance(node, Affine) else parameters_of(node)
         for name in names:
             if self.graph.parameters[name].numel() == 1:
@@ -199,7 +211,11 @@ class _Search:
     def _consumers(
         self, value: str, axis: int, passed: tuple[Passenger, ...]
     ) -> Iterator[Consumer]:
-        """Every layer that reads the neurons on a value's axis, or an obstacle on the way."""
+        """Every layer that reads the neurons on a value's axis, or an obstacle on the way.
+
+        Raises:
+            _Blocked: When there is an obstacle.
+        """
         if value in self.graph.outputs:
             raise _Blocked("its output leaves the network")
         for node in self.readers[value]:
@@ -216,7 +232,11 @@ class _Search:
                 yield from self._consumers(node.output, after, (*passed, *rides))
 
     def _axis_after(self, node: Passenger | Permute | Reshape, axis: int) -> int:
-        """Where the neuron axis is in a node's output."""
+        """Where the neuron axis is in a node's output.
+
+        Raises:
+            _Blocked: When the node acts on another axis.
+        """
         match node:
             case Permute():
                 return node.order.index(axis)
@@ -232,7 +252,11 @@ class _Search:
         return any(size > 1 for size in sizes)
 
     def _reshaped(self, node: Reshape, axis: int) -> int:
-        """Where the neuron axis is after a reshape that keeps it."""
+        """Where the neuron axis is after a reshape that keeps it.
+
+        Raises:
+            _Blocked: When the reshape does not keep it.
+        """
         before, after = self.graph.shapes[node.input], self.graph.shapes[node.output]
         lead = math.prod(before[:axis])
         for position, size in enumerate(after):

@@ -1,6 +1,7 @@
 """Factories, weights files and example shapes as the command line takes them."""
 
 import pickle
+import struct
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 
 
@@ -36,7 +37,14 @@ def factories(tmp_path: Path, monkeypatch) -> None:
         "def good(): return nn.Linear(2, 2)\n"
         "def angry(): raise RuntimeError('no luck today')\n"
         "def other(): return 7\n"
+        "def leaving(): raise SystemExit(2)\n"
         "number = 3\n"
+    )
+    (tmp_path / "script_under_test.py").write_text(
+        "import argparse\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--data', required=True)\n"
+        "parser.parse_args([])\n"
     )
     sys.modules.pop("factories_under_test", None)
 
@@ -56,6 +64,8 @@ def test_a_factory_is_called() -> None:
         ("factories_under_test:missing", "cannot be imported (AttributeError"),
         ("no_such_package.at_all:make", "cannot be imported (ModuleNotFoundError"),
         ("no_colon", "package.module:factory"),
+        ("factories_under_test:leaving", "raised SystemExit"),
+        ("script_under_test:make", "cannot be imported (SystemExit: 2); keep what a script does"),
     ],
 )
 def test_a_bad_factory_is_refused_in_words(factory: str, complaint: str) -> None:
@@ -110,6 +120,75 @@ def test_a_truncated_or_missing_file_is_refused(tmp_path: Path, suffix: str) -> 
         load_weights(net(), path)
 
 
+@pytest.mark.parametrize("position", range(0, 60, 3))
+@pytest.mark.parametrize("value", [0, 40, 46, 82, 255])
+def test_a_damaged_legacy_file_is_refused(tmp_path: Path, position: int, value: int) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"weights": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
+    content = bytearray(path.read_bytes())
+    content[-position - 1] = value
+    path.write_bytes(bytes(content[: len(content) - position]))
+    with pytest.raises((FileFormatError, ArgumentError), match="weights"):
+        load_weights(net(), path)
+
+
+@pytest.mark.parametrize(
+    "error", [IndexError("list index out of range"), struct.error("short"), AssertionError()]
+)
+def test_whatever_torch_raises_on_a_damaged_file_is_one_refusal(
+    tmp_path: Path, monkeypatch, error
+) -> None:
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch, "load", broken)
+    with pytest.raises(FileFormatError, match=r"cannot be read .*nothing in it was run"):
+        load_weights(net(), tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("content", [b"(", b"\x80\x02a.", b"\x80\x02K\x01M."])
+def test_short_pickles_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "weights.pt").write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"weights\.pt"):
+        load_weights(net(), tmp_path / "weights.pt")
+
+
+def test_a_dictionary_with_other_keys_than_names_is_refused(tmp_path: Path) -> None:
+    torch.save({0: torch.ones(3)}, tmp_path / "numbered.pt")
+    with pytest.raises(FileFormatError, match="not a dictionary of tensors"):
+        load_weights(net(), tmp_path / "numbered.pt")
+
+
+def test_a_model_without_shapes_yet_is_refused(tmp_path: Path) -> None:
+    save_file(net().state_dict(), tmp_path / "weights.safetensors")
+    lazy = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 2))
+    with pytest.raises(UnsupportedModelError, match=r"without a shape yet: 0\.weight"):
+        load_weights(lazy, tmp_path / "weights.safetensors")
+
+
+def test_a_model_with_more_state_than_tensors_is_refused(tmp_path: Path) -> None:
+    class Counting(nn.Linear):
+        def get_extra_state(self):
+            return {"steps": 3}
+
+        def set_extra_state(self, _):
+            raise AssertionError
+
+    save_file(nn.Linear(2, 2).state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(UnsupportedModelError, match=r"no tensor: _extra_state"):
+        load_weights(Counting(2, 2), tmp_path / "weights.safetensors")
+
+
+def test_a_model_that_refuses_the_tensors_says_so(tmp_path: Path) -> None:
+    class Strict(nn.Linear):
+        def _load_from_state_dict(self, *_, **__):
+            raise RuntimeError("only on Mondays")
+
+    save_file(nn.Linear(2, 2).state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(ArgumentError, match="only on Mondays"):
+        load_weights(Strict(2, 2), tmp_path / "weights.safetensors")
+
+
 def test_every_name_and_shape_that_does_not_fit_is_listed(tmp_path: Path) -> None:
     state = net().state_dict()
     state["extra"] = state.pop("2.bias")
@@ -135,11 +214,25 @@ def test_something_else_than_tensors_is_refused(tmp_path: Path) -> None:
 def test_example_inputs_have_shape_and_type() -> None:
     assert example_input("2x3").shape == (2, 3)
     assert example_input("2x3@float16").dtype == torch.float16
-    assert torch.equal(example_input("1x4@int64"), torch.zeros(1, 4, dtype=torch.int64))
+    assert torch.equal(example_input("1x4@int64"), torch.ones(1, 4, dtype=torch.int64))
     assert torch.equal(example_input("1x4"), example_input("1x4"))
 
 
 @pytest.mark.parametrize("spec", ["", "1,784", "1x", "ax3", "1x3@wool", "1x3@nn"])
 def test_a_bad_shape_is_refused(spec: str) -> None:
     with pytest.raises(ArgumentError, match="1x784"):
+        example_input(spec)
+
+
+@pytest.mark.parametrize("spec", ["0x784", "1x0", "0"])
+def test_a_size_of_zero_is_refused(spec: str) -> None:
+    with pytest.raises(ArgumentError, match=f"sizes of at least 1, got '{spec}'"):
+        example_input(spec)
+
+
+@pytest.mark.parametrize(
+    "spec", ["9999999999999x8", "9" * 30 + "x8", "9" * 5000, "1x8@quint8", "1x8@bits8"]
+)
+def test_a_tensor_that_torch_cannot_make_is_refused(spec: str) -> None:
+    with pytest.raises(ArgumentError, match="torch cannot make the input"):
         example_input(spec)

@@ -4,15 +4,17 @@ import importlib
 import pickle
 import re
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.shells.torch_module.calls import first_line
 from coreprune.shells.torch_module.files import read_safetensors
+from coreprune.shells.torch_module.modules import check_shaped
 
 _WRAPPERS = ("module.", "_orig_mod.")
 _NESTED = ("state_dict", "model_state_dict", "model")
@@ -40,14 +42,17 @@ def build(factory: str) -> nn.Module:
         sys.path.insert(0, str(Path.cwd()))
     try:
         make = getattr(importlib.import_module(module_name), attribute)
-    except Exception as reason:
+    except (Exception, SystemExit) as reason:  # a script that reads its arguments exits
+        hint = "run from the folder that holds the package, or install it"
+        if isinstance(reason, SystemExit):
+            hint = "keep what a script does under if __name__ == '__main__'"
         raise ArgumentError(
             f"MODEL {factory} cannot be imported ({type(reason).__name__}: {first_line(reason)}); "
-            "run from the folder that holds the package, or install it"
+            f"{hint}"
         ) from reason
     try:
         model = make()
-    except Exception as reason:
+    except (Exception, SystemExit) as reason:
         raise ArgumentError(
             f"MODEL {factory} raised {type(reason).__name__}: {first_line(reason)}; "
             "it is called without arguments"
@@ -69,9 +74,18 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises:
         FileFormatError: When the file is unreadable or would run code.
         ArgumentError: When names or shapes do not fit; all that do not are listed.
+        UnsupportedModelError: When the model has parameters without a shape yet, or a state that
+            holds more than tensors.
     """
-    tensors = _read(path)
+    check_shaped(model)
     state = model.state_dict()
+    strange = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise UnsupportedModelError(
+            f"the model's state holds what is no tensor: {', '.join(strange)}; "
+            "load the weights in the factory and leave out --weights"
+        )
+    tensors = _read(path)
     problems = [f"{name} is missing from the file" for name in state if name not in tensors]
     problems += [f"{name} is not in the model" for name in tensors if name not in state]
     problems += [
@@ -81,20 +95,26 @@ def load_weights(model: nn.Module, path: Path) -> None:
     ]
     if problems:
         raise ArgumentError(f"weights {path} do not fit the model: {'; '.join(problems)}")
-    model.load_state_dict(tensors)
+    try:
+        model.load_state_dict(tensors)
+    except Exception as reason:
+        raise ArgumentError(
+            f"weights {path} do not fit the model: {' '.join(str(reason).split())}"
+        ) from reason
 
 
 def example_input(spec: str) -> Tensor:
-    """An example from its shape: "1x784", or "1x16@int64" for token ids (zeros).
+    """An example from its shape: "1x784", or "1x16@int64" for token ids (ones).
 
     Args:
-        spec: Sizes joined by x, and optionally @ and the name of a torch type.
+        spec: Sizes of at least 1 joined by x, and optionally @ and the name of a torch type.
 
     Returns:
-        Seeded normal noise, or zeros for types that are not floating-point.
+        Seeded normal noise, or ones for types that are not floating-point: token 0 often pads, and
+        its embedding is zero.
 
     Raises:
-        ArgumentError: When the text is no shape.
+        ArgumentError: When the text is no shape, or torch cannot make such a tensor.
 
     Example:
         >>> example_input("2x784").shape
@@ -104,9 +124,22 @@ def example_input(spec: str) -> Tensor:
     dtype = getattr(torch, match[2] or "float32", None) if match else None
     if match is None or not isinstance(dtype, torch.dtype):
         raise ArgumentError(f"input must look like 1x784 or 1x16@int64, got {spec!r}")
-    shape = [int(size) for size in match[1].split("x")]
+    sizes = match[1].split("x")
+    if not all(size.strip("0") for size in sizes):
+        raise ArgumentError(f"input must have sizes of at least 1, got {spec!r}")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return _made([int(size) for size in sizes], dtype)
+    except Exception as reason:
+        said = textwrap.shorten(first_line(reason), 160, placeholder=" …")
+        raise ArgumentError(
+            f"torch cannot make the input {spec!r} ({said}); give smaller sizes, or another type"
+        ) from reason
+
+
+def _made(shape: list[int], dtype: torch.dtype) -> Tensor:
     if not dtype.is_floating_point:
-        return torch.zeros(shape, dtype=dtype)
+        return torch.ones(shape, dtype=dtype)
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
@@ -123,17 +156,26 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"{path} holds more than tensors, or is damaged; nothing in it was run. Save the "
             "state_dict alone, best with safetensors.torch.save_file"
         ) from reason
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as reason:
-        raise FileFormatError(f"{path} cannot be read ({first_line(reason)})") from reason
+    except Exception as reason:  # damaged files end in any error of the unpickler
+        raise FileFormatError(
+            f"{path} cannot be read ({type(reason).__name__}: {first_line(reason)}); "
+            "nothing in it was run"
+        ) from reason
     return _state_dict(content, path)
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors in a checkpoint, under the names that the bare module has."""
+    """The tensors in a checkpoint, under the names that the bare module has.
+
+    Raises:
+        FileFormatError: When it is no dictionary of tensors by name.
+    """
     for key in _NESTED:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
         raise FileFormatError(f"{path} is not a dictionary of tensors; save model.state_dict()")
     for prefix in _WRAPPERS:
         if content and all(name.startswith(prefix) for name in content):

@@ -134,7 +134,11 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The state's tensors, each once, and the other names of those that have several."""
+    """The state's tensors, each once, and the other names of those that have several.
+
+    Raises:
+        UnsupportedModelError: When the state holds more than parameters and buffers.
+    """
     names = canonical_names(model)
     tensors, aliases = {}, {}
     state = model.state_dict()
