@@ -1,6 +1,7 @@
 """The command line: exit codes, one line a refusal, nothing half-written."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -162,6 +163,7 @@ def test_a_method_without_a_law_has_no_line_about_one(command, tmp_path: Path) -
         ("--neurons", "0.5", "--parameters", "0.5"),
         ("--keep", "0.5", "--parameters", "0.5"),
         ("--keep", "half"),
+        ("--keep", "=0.5"),
         ("--keep", "0.5", "--keep", "fc1=0.5"),
         ("--keep", "0.5", "--no-such-option"),
     ],
@@ -250,3 +252,16 @@ def test_factories_are_found_in_the_current_folder(command, tmp_path: Path, monk
 
 def test_the_factory_may_be_any_module_class() -> None:
     assert issubclass(LeNet300100, nn.Module)
+
+
+def test_a_terminal_without_arrows_does_not_end_a_run_that_is_done(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("coreprune")
+    done = subprocess.run(
+        [program, "prune", LENET, "--input", "1x784", "--keep", "0.5", "-o", "small"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "small" / "coreprune.json").exists()

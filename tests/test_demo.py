@@ -56,7 +56,7 @@ def test_a_place_that_cannot_be_is_refused_before_training(
 def test_an_odd_pruned_is_refused_before_training(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(demo, "fit", None)
     (tmp_path / "pruned").write_text("mine")
-    with pytest.raises(ArgumentError, match="pruned exists already"):
+    with pytest.raises(ArgumentError, match="holds something else than a demo"):
         demo.run_demo(tmp_path, progress=lambda *_: None)
 
 
@@ -77,3 +77,15 @@ def test_training_is_deterministic() -> None:
     data = demo.Digits(images=torch.rand(70, 784), classes=torch.arange(70) % 10)
     models = [demo.fit(demo._initialised(), data, epochs=1, seed=3) for _ in range(2)]
     assert torch.equal(models[0].fc1.weight, models[1].fc1.weight)
+
+
+def test_an_earlier_demo_survives_one_that_is_stopped(tmp_path: Path, monkeypatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "pruned").mkdir()
+    (tmp_path / "pruned" / "coreprune.json").write_text("{}")
+    monkeypatch.setattr(demo, "fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        demo.run_demo(tmp_path, progress=lambda *_: None)
+    assert (tmp_path / "pruned" / "coreprune.json").exists()

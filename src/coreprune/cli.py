@@ -1,6 +1,8 @@
 """The command line: words in, one library call, words or JSON out."""
 
+import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +52,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON documen
 
 def main() -> None:
     """Run the program; a user's mistake is one line on standard error and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an arrow must not end a run that is done
     try:
         app()
     except (ArgumentError, FileFormatError, UnsupportedModelError) as refusal:
@@ -200,8 +204,9 @@ def _print_demo(report: DemoReport) -> None:
             f"{row.milliseconds:.2f}",
         )
     _print_table(table)
+    program = "coreprune" if shutil.which("coreprune") else sys.argv[0]
     command = (
-        f"coreprune prune coreprune.demo:LeNet300100 --weights {report.original} "
+        f"{program} prune coreprune.demo:LeNet300100 --weights {report.original} "
         "--input 1x784 --keep 0.5 -o lenet-small"
     )
     out.print(
@@ -253,7 +258,7 @@ def _shares(keep: list[str]) -> Keep:
     """
     shares = [entry.rpartition("=") for entry in keep]
     try:
-        if len(shares) == 1 and not shares[0][0]:
+        if len(shares) == 1 and not shares[0][1]:
             return float(shares[0][2])
         if all(layer for layer, _, _ in shares):
             share_of = {layer: float(share) for layer, _, share in shares}

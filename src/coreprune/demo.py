@@ -20,7 +20,7 @@ from coreprune.core.coreset import METHODS
 from coreprune.errors import ArgumentError
 from coreprune.prune import prune
 from coreprune.result import PruneResult
-from coreprune.shells.torch_module.files import check_target
+from coreprune.shells.torch_module.files import RECORD
 
 EPOCHS = 20
 TUNING_EPOCHS = 10
@@ -120,6 +120,7 @@ def run_demo(output: Path, *, progress: Callable[[str, int, int], None]) -> Demo
     _make_room(output)
     with _one_thread():
         rows, result, original = _compared(train, held_out, progress=progress)
+    shutil.rmtree(output / "pruned", ignore_errors=True)
     save_file(original.state_dict(), output / "original.safetensors")
     result.save(output / "pruned")
     return DemoReport(
@@ -252,7 +253,7 @@ def _latency(model: nn.Module) -> float:
 
 
 def _make_room(output: Path) -> None:
-    """Make the directory, and remove what an earlier demo left in it and nothing else.
+    """Make the directory, or insist that it holds an earlier demo and nothing else.
 
     Raises:
         ArgumentError: When the directory cannot be made or written, or holds something else.
@@ -265,9 +266,8 @@ def _make_room(output: Path) -> None:
             f"output {output} cannot be used ({reason.strerror}); "
             "name a new directory in one that exists"
         ) from reason
-    if found - {"original.safetensors", "pruned"}:
+    odd = "pruned" in found and not (output / "pruned" / RECORD).is_file()
+    if odd or found - {"original.safetensors", "pruned"}:
         raise ArgumentError(
             f"output {output} holds something else than a demo; name a new directory"
         )
-    shutil.rmtree(output / "pruned", ignore_errors=True)
-    check_target(output / "pruned")
