@@ -10,7 +10,7 @@ from torch import Generator, nn
 from coreprune.budget import Keep, check_keep, widths
 from coreprune.core.coreset import Method, check_method
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.graph.cut import Cut, shrink, widen
+from coreprune.graph.cut import Cut, columns_of, shrink, widen
 from coreprune.graph.groups import (
     RIDES_WITH_NONE,
     Group,
@@ -205,7 +205,8 @@ def _cut_soundly(subject: Subject, plan: _Plan, tell: Progress) -> _Outcome:
 
 def _violation(subject: Subject, small: Parameters, cuts: Sequence[Cut]) -> str | None:
     wide = widen(small, subject.graph.parameters, cuts)
-    return violation(subject.working, subject.call, small=small, wide=wide)
+    columns = {name for cut in cuts for name in columns_of(cut.group)}
+    return violation(subject.working, subject.call, small=small, wide=wide, columns=columns)
 
 
 def _cut_all(

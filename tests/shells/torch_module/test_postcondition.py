@@ -5,7 +5,7 @@ import torch
 from networks import CASES, Forward, draw, named, trained_norm
 from torch import nn
 
-from coreprune.graph.cut import Cut, shrink, widen
+from coreprune.graph.cut import Cut, columns_of, shrink, widen
 from coreprune.graph.groups import find_groups
 from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.subject import prepare
@@ -25,7 +25,9 @@ def check(model, *args, spoil=None, kwargs=None):
     if spoil is not None:
         name, change = spoil
         small[name] = change(small[name])
-    return violation(subject.working, subject.call, small=small, wide=wide)
+    return violation(
+        subject.working, subject.call, small=small, wide=wide, columns=columns_of(group)
+    )
 
 
 def normed():
@@ -67,6 +69,39 @@ def test_half_precision_is_compared_with_its_own_slack():
     model, x = normed().bfloat16(), draw(4, 6).bfloat16()
     assert check(model, x) is None
     assert check(model, x, spoil=("b.weight", lambda w: -w)) is not None
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1000.0])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_response_of_the_wrong_size_is_reported_whatever_the_offset(dtype, offset):
+    net = Forward(
+        lambda m, x: m.b(m.a(x).relu() / m.a(x).shape[-1]), a=nn.Linear(6, 12), b=nn.Linear(12, 3)
+    )
+    with torch.no_grad():
+        net.b.bias.fill_(offset)
+    assert check(net.to(dtype), draw(4, 6).to(dtype)) is not None
+
+
+@pytest.mark.parametrize("inner", [torch.float32, torch.bfloat16])
+def test_types_inside_the_model_count(inner):
+    net = Forward(
+        lambda m, x: m.b(m.a(x).relu().to(inner).to(x.dtype)),
+        a=nn.Linear(6, 60),
+        b=nn.Linear(60, 3),
+    )
+    rounded = Forward(
+        lambda m, x: m.b(m.a(x).relu()).to(inner).cumsum(0).to(x.dtype),
+        a=nn.Linear(6, 60),
+        b=nn.Linear(60, 3),
+    )
+    assert check(net, draw(4, 6)) is None
+    assert check(rounded, draw(4, 6)) is None
+
+
+def test_a_model_that_cannot_be_doubled_is_compared_in_its_own_type():
+    net = Forward(lambda m, x: m.b(m.a(x.float()).relu()), a=nn.Linear(6, 12), b=nn.Linear(12, 3))
+    assert check(net, draw(4, 6)) is None
+    assert check(net, draw(4, 6), spoil=("b.weight", lambda w: 1.1 * w)) is not None
 
 
 @pytest.mark.parametrize(
