@@ -1,5 +1,8 @@
 """The check must fail: every wrong cut that it is there for is made and must be reported."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 import torch
 from networks import CASES, Forward, draw, named, trained_norm
@@ -120,6 +123,56 @@ def test_outputs_of_every_kind_are_compared(wrap):
     net = Forward(lambda m, x: wrap(m.b(m.a(x).relu())), a=nn.Linear(6, 12), b=nn.Linear(12, 3))
     assert check(net, draw(4, 6)) is None
     assert check(net, draw(4, 6), spoil=("b.weight", lambda w: w + 1)) is not None
+
+
+@dataclasses.dataclass(slots=True)
+class Output:
+    logits: object
+    features: object
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        Output,
+        lambda y, z: SimpleNamespace(logits=y, features=z),
+        lambda y, z: [SimpleNamespace(inner=Output(y, [z]))],
+        lambda y, z: (y, torch.distributions.Normal(z, 1.0)),
+        lambda y, z: (y, int(z.sum() * 1e3)),
+        lambda y, z: (y, str(z)),
+        lambda y, z: (y, bool(z.sum() > 0.51 * 12 * 4)),
+    ],
+    ids=["dataclass", "object", "nested", "distribution", "int", "str", "bool"],
+)
+def test_what_objects_hold_is_compared(wrap):
+    def forward(net, x):
+        return wrap(net.b(net.a(x).relu()), net.a(x).relu() + 0.5)
+
+    net = Forward(lambda m, x: m.b(m.a(x).relu()), a=nn.Linear(6, 12), b=nn.Linear(12, 3))
+    subject = prepare(net, (draw(4, 6),))
+    group = find_groups(subject.graph).groups[0]
+    weights = (subject.graph.parameters["b.weight"][:, KEPT],)
+    cut = Cut(group=group, indices=KEPT, weights=weights)
+    small = shrink(subject.graph.parameters, cut)
+    wide = widen(small, subject.graph.parameters, [cut])
+    sides = {"small": small, "wide": wide, "columns": columns_of(group)}
+    assert violation(subject.working, subject.call, **sides) is None
+    subject.working.written = forward
+    assert violation(subject.working, subject.call, **sides) is not None
+    subject.working.written = lambda m, x: wrap(m.b(m.a(x).relu()), m.b(m.a(x).relu()))
+    assert violation(subject.working, subject.call, **sides) is None
+
+
+@pytest.mark.parametrize("strange", [object(), {1}, len, b"x"], ids=str)
+def test_what_cannot_be_compared_is_reported(strange):
+    net = Forward(
+        lambda m, x: (m.b(m.a(x).relu()), strange), a=nn.Linear(6, 12), b=nn.Linear(12, 3)
+    )
+    subject = prepare(named(a=net.a, r=nn.ReLU(), b=net.b), (draw(4, 6),))
+    parameters = dict(subject.graph.parameters)
+    working = Forward(net.written, a=net.a, b=net.b).eval()
+    reason = violation(working, subject.call, small=parameters, wide=parameters, columns=())
+    assert reason == f"its output is a {type(strange).__name__}, which cannot be compared"
 
 
 def test_the_other_batch_size_counts():

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from coreprune.shells.torch_module.calls import Call, first_line, other_batch, run
 from coreprune.shells.torch_module.modules import copied, with_tensors
+from coreprune.shells.torch_module.outputs import COMPARABLE, leaves_of
 
 
 def violation(
@@ -50,6 +51,8 @@ def violation(
             obtained = run(cut, trial)
         except Exception as reason:  # noqa: BLE001 (the user's code runs: anything may come)
             return f"its width is fixed somewhere in the model's code ({first_line(reason)})"
+        if strange := [leaf for leaf in scale.leaves if not isinstance(leaf, COMPARABLE)]:
+            return f"its output is a {type(strange[0]).__name__}, which cannot be compared"
         if not _close(obtained, scale):
             return "cutting it changes more than its own neurons"
     return _violation_in_training(cut, padded, call)
@@ -65,7 +68,7 @@ def _violation_in_training(cut: nn.Module, padded: nn.Module, call: Call) -> str
         obtained = run(cut.train(), call)
     except Exception as reason:  # noqa: BLE001 (the user's code runs: anything may come)
         return f"its width is fixed in what the model does in training ({first_line(reason)})"
-    shapes = [pytree.tree_map(_shape, tree) for tree in (obtained, expected)]
+    shapes = [[_shape(leaf) for leaf in leaves_of(tree)] for tree in (obtained, expected)]
     return None if shapes[0] == shapes[1] else "its output leaves the network in training"
 
 
@@ -106,9 +109,10 @@ class _Expected:
 
 def _scale(padded: nn.Module, deaf: nn.Module, call: Call) -> _Expected:
     with _Coarsest() as coarsest:
-        leaves = pytree.tree_leaves(run(padded, call))
+        output = run(padded, call)
+    leaves = leaves_of(output)
     try:
-        silenced = pytree.tree_leaves(run(deaf, call))
+        silenced = leaves_of(run(deaf, call))
     except Exception:  # noqa: BLE001 (the user's code may look at the values)
         silenced = []
     silenced += [None] * (len(leaves) - len(silenced))
@@ -169,7 +173,7 @@ def _wide(leaf: Any) -> Tensor | None:  # noqa: ANN401
 
 
 def _close(obtained: Any, expected: _Expected) -> bool:  # noqa: ANN401
-    leaves = pytree.tree_leaves(obtained)
+    leaves = leaves_of(obtained)
     return len(leaves) == len(expected.leaves) and all(
         _leaves_close(left, right, response=response, eps=expected.eps)
         for left, right, response in zip(leaves, expected.leaves, expected.responses, strict=True)
@@ -181,6 +185,8 @@ def _leaves_close(left: Any, right: Any, *, response: float, eps: float) -> bool
         return False
     if isinstance(left, Tensor) and left.dtype != right.dtype:
         return False
+    if not isinstance(left, Tensor | float | complex):
+        return bool(left == right)
     left, right = _wide(left), _wide(right)
     if left is None or right is None:
         return True  # a discrete output may flip where two scores tie
