@@ -193,3 +193,28 @@ def test_the_other_batch_size_counts():
 def test_branches_of_training_count(name):
     case = CASES[name]
     assert "training" in check(case.make(), *case.args)
+
+
+def trained(change, *dropout):
+    """Networks that add something to the output in training, after dropout layers."""
+
+    def forward(net, x):
+        h = net.drop(net.a(x).relu())
+        return change(net.b(h), h) if net.training else net.b(h)
+
+    return Forward(forward, a=nn.Linear(6, 12), drop=nn.Sequential(*dropout), b=nn.Linear(12, 3))
+
+
+@pytest.mark.parametrize(
+    "dropout", [(), (nn.Dropout(0.5),), (nn.AlphaDropout(0.2),)], ids=["none", "plain", "alpha"]
+)
+def test_values_that_only_training_gives_count(dropout):
+    leak = trained(lambda o, h: o + h.mean(), *dropout)
+    assert check(leak, draw(4, 6)) == "its output leaves the network in training"
+    assert check(trained(lambda o, _: 2 * o, *dropout), draw(4, 6)) is None
+
+
+def test_random_values_in_training_are_compared_by_shape():
+    assert check(trained(lambda o, _: o + torch.rand_like(o)), draw(4, 6)) is None
+    functional = trained(lambda o, _: nn.functional.dropout(o, 0.5))
+    assert check(functional, draw(4, 6)) is None

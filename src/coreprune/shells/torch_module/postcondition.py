@@ -55,21 +55,38 @@ def violation(
             return f"its output is a {type(strange[0]).__name__}, which cannot be compared"
         if not _close(obtained, scale):
             return "cutting it changes more than its own neurons"
-    return _violation_in_training(cut, padded, call)
+    return _violation_in_training(cut, padded, deaf=deaf, call=call)
 
 
-def _violation_in_training(cut: nn.Module, padded: nn.Module, call: Call) -> str | None:
-    """Branches that only training takes may read the neurons too; what they give is random."""
+def _violation_in_training(
+    cut: nn.Module, padded: nn.Module, *, deaf: nn.Module, call: Call
+) -> str | None:
+    """Branches that only training takes may read the neurons too; what is random has a shape."""
+    for model in (cut, padded, deaf):
+        _train(model)
     try:
-        expected = run(padded.train(), call)
+        expected = _scale(padded, deaf, call)
+        again = run(padded, call, seed=1)
     except Exception:  # noqa: BLE001 (it may want targets, or a larger batch)
         return None
     try:
-        obtained = run(cut.train(), call)
+        obtained = run(cut, call)
     except Exception as reason:  # noqa: BLE001 (the user's code runs: anything may come)
         return f"its width is fixed in what the model does in training ({first_line(reason)})"
-    shapes = [[_shape(leaf) for leaf in leaves_of(tree)] for tree in (obtained, expected)]
-    return None if shapes[0] == shapes[1] else "its output leaves the network in training"
+    shapes = [
+        [_shape(leaf) for leaf in leaves] for leaves in (leaves_of(obtained), expected.leaves)
+    ]
+    same = shapes[0] == shapes[1]
+    if _close(again, expected):
+        same = _close(obtained, expected)
+    return None if same else "its output leaves the network in training"
+
+
+def _train(model: nn.Module) -> None:
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.eval()
 
 
 def _shape(leaf: Any) -> Any:  # noqa: ANN401
