@@ -180,9 +180,17 @@ def _frozen() -> nn.Module:
     return net
 
 
-def _branching(net: Any, x: Tensor) -> Tensor:
-    y = net.a(x)
-    return net.b(-y) if y.sum().item() > 0 else net.b(y)
+class Branching(nn.Module):
+    """Cannot be exported whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = mlp(6, 12, 5)
+        self.b = mlp(5, 9, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        return self.b(-y) if y.sum().item() > 0 else self.b(y)
 
 
 def _heads(net: Any, x: Tensor) -> Any:
@@ -409,7 +417,7 @@ CASES: dict[str, Case] = {
         reasons={"a": "fold parametrisations", "b": "computed from other tensors"},
     ),
     "branching": Case(
-        make=lambda: Forward(_branching, a=mlp(6, 12, 5), b=mlp(5, 9, 2)),
+        make=Branching,
         args=(draw(4, 6),),
         cut=("a.0", "b.0"),
         reasons={"a.2": "leaves the network"},

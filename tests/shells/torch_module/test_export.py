@@ -3,11 +3,27 @@ import warnings
 
 import pytest
 import torch
-from networks import CASES, Forward, draw, mlp, named
+from networks import CASES, draw, mlp, named
 from torch import nn
 
 from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.export import exported_parts
+
+
+class Second(nn.Module):
+    """Runs one of two parts, or one after the other, as the values say."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.a, self.b = first, second
+
+    def forward(self, x):
+        return self.a(x) if x.sum().item() < 1e9 else self.b(x)
+
+
+class Chain(Second):
+    def forward(self, x):
+        return self.b(self.a(x)) if x.sum().item() < 1e9 else x
 
 
 def parts_of(name):
@@ -43,10 +59,7 @@ def test_a_submodule_that_fails_is_opened_in_its_turn():
 
 
 def test_submodules_that_do_not_run_are_no_programs():
-    def forward(net, x):
-        return net.a(x) if x.sum().item() < 1e9 else net.b(x)
-
-    net = Forward(forward, a=mlp(6, 12, 3), b=mlp(6, 12, 3)).eval()
+    net = Second(mlp(6, 12, 3), mlp(6, 12, 3)).eval()
     _, ran, idle, *_ = exported_parts(net, Call(args=(draw(4, 6),)))
     assert ran.program is not None
     assert (idle.program, idle.note) == (None, "")
@@ -69,9 +82,6 @@ def test_hooks_are_gone_afterwards():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_submodules_are_passed_over():
-    def forward(net, x):
-        return net.b(net.a(x)) if x.sum().item() < 1e9 else x
-
-    net = Forward(forward, a=torch.jit.script(nn.Linear(6, 6)), b=mlp(6, 12, 3)).eval()
+    net = Chain(torch.jit.script(nn.Linear(6, 6)), mlp(6, 12, 3)).eval()
     parts = exported_parts(net, Call(args=(draw(4, 6),)))
     assert {part.prefix for part in parts if part.program is not None} == {"b"}
