@@ -1,4 +1,6 @@
 import logging
+import sys
+import threading
 import warnings
 
 import pytest
@@ -6,6 +8,7 @@ import torch
 from networks import CASES, draw, mlp, named
 from torch import nn
 
+from coreprune import inspect
 from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.export import exported_parts
 
@@ -70,6 +73,28 @@ def test_a_failure_makes_no_noise_and_leaves_no_trace(capfd):
         warnings.simplefilter("error")
         parts_of("branching")
     assert capfd.readouterr() == ("", "")
+    assert logging.root.manager.disable == logging.NOTSET
+
+
+def test_threads_leave_no_trace():
+    nets = [mlp(6, 12, 3) for _ in range(4)]
+    before, failures = (sys.stdout, sys.stderr, torch.get_rng_state()), []
+
+    def work(net):
+        try:
+            for _ in range(3):
+                inspect(net, draw(1, 6))
+        except Exception as reason:  # noqa: BLE001 (told below)
+            failures.append(reason)
+
+    threads = [threading.Thread(target=work, args=(net,)) for net in nets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert (sys.stdout, sys.stderr) == before[:2]
+    assert torch.equal(torch.get_rng_state(), before[2])
     assert logging.root.manager.disable == logging.NOTSET
 
 

@@ -1,5 +1,6 @@
 """Example inputs as a call of the model."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from coreprune.errors import ArgumentError
+
+ONE_THREAD = threading.RLock()
+"""Held while the whole process is changed: its random state, its streams, what torch patches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,7 +40,7 @@ def run(model: nn.Module, call: Call, *, seed: int = 0) -> Any:  # noqa: ANN401
     The model gets copies of the inputs: its forward pass may write into them.
     """
     devices = {tensor.device for tensor in call.tensors() if tensor.is_cuda}
-    with torch.no_grad(), torch.random.fork_rng(list(devices)):
+    with ONE_THREAD, torch.no_grad(), torch.random.fork_rng(list(devices)):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach every device
         for device in devices:
             with torch.cuda.device(device):

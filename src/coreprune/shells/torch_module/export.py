@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from coreprune.shells.torch_module.calls import Call, first_line, run
+from coreprune.shells.torch_module.calls import ONE_THREAD, Call, first_line, run
 from coreprune.shells.torch_module.inner_reads import reads_inside
 
 
@@ -102,14 +102,15 @@ def _export(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep torch's warnings, logs and printed graphs of a failed attempt to itself."""
-    before = logging.root.manager.disable
     sink = io.StringIO()
     with (
+        ONE_THREAD,
         warnings.catch_warnings(),
         contextlib.redirect_stdout(sink),
         contextlib.redirect_stderr(sink),
     ):
         warnings.simplefilter("ignore")
+        before = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         try:
             yield

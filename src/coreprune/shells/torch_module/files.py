@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import safetensors
 import torch
@@ -55,15 +55,15 @@ def save(
         "aliases": aliases,
         **record,
     }
+    staging = directory.parent / f".coreprune-{uuid4().hex}"
     try:
-        staging = Path(tempfile.mkdtemp(prefix=".coreprune-", dir=directory.parent))
+        staging.mkdir()
     except OSError as reason:
         raise ArgumentError(_unwritable(directory, reason)) from reason
     try:
         save_file(tensors, staging / WEIGHTS)
         text = json.dumps(document, indent=1, ensure_ascii=False)
         (staging / RECORD).write_text(text + "\n", encoding="utf-8")
-        staging.chmod(0o777 & ~_umask())
         staging.replace(directory)
     except (OSError, safetensors.SafetensorError) as reason:
         raise ArgumentError(_unwritable(directory, reason)) from reason
@@ -198,9 +198,3 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _unwritable(directory: Path, reason: object) -> str:
     return f"directory {directory} cannot be written ({reason}); choose another place"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
