@@ -30,6 +30,7 @@ from coreprune.shells.torch_module.operators import (
     CASTS,
     RESHAPES,
     activation_of,
+    is_whole_slice,
     name_of,
     readable,
 )
@@ -257,6 +258,8 @@ class _Lowering:
         build = activation_of(node)
         if name_of(node) in CASTS and node.meta["val"].is_floating_point():
             build = identity
+        if is_whole_slice(node):
+            build = identity
         if build is None:
             return None
         return Elementwise(
@@ -272,8 +275,7 @@ class _Lowering:
             return None
         inputs = tuple(self._value(source) for source in sources)
         if name_of(node) == "cat":
-            axis = _arguments(node)[1] if len(node.args) > 1 else 0
-            return Concat(inputs=inputs, output=self._value(node), axis=axis)
+            return Concat(inputs=inputs, output=self._value(node))
         if name_of(node) in {"add", "sub"}:
             return Add(inputs=inputs, output=self._value(node))
         if name_of(node) in {"mul", "div"}:
