@@ -99,12 +99,13 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
     Raises:
         FileFormatError: When a file is missing, damaged, or not of this format.
         ArgumentError: When names or shapes do not fit; the message lists all that do not.
-        UnsupportedModelError: When `into` has parameters without a shape yet.
+        UnsupportedModelError: When `into` has parameters without a shape or without memory yet.
     """
     document = _read_record(Path(directory) / RECORD)
     tensors = _read_weights(Path(directory) / WEIGHTS, document)
     model = unwrapped(into)
     check_shaped(model)
+    _check_filled(model)
     names = canonical_names(model)
     wanted = {name for name in model.state_dict() if names.get(name, name) == name}
     problems = [f"{name} is missing from the file" for name in sorted(wanted - set(tensors))]
@@ -123,6 +124,15 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
     return into
 
 
+def _check_filled(model: nn.Module) -> None:
+    empty = [name for name, tensor in model.state_dict().items() if getattr(tensor, "is_meta", 0)]
+    if empty:
+        raise UnsupportedModelError(
+            f"into has no memory for {', '.join(empty)} (meta device); "
+            'give it some first: into.to_empty(device="cpu")'
+        )
+
+
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, types, shapes and bytes, independent of the order of the mapping."""
     digest = hashlib.sha256()
@@ -137,6 +147,7 @@ def _state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The state's tensors, each once, and the other names of those that have several."""
     names = canonical_names(model)
     tensors, aliases = {}, {}
+    storages: set[int] = set()
     state = model.state_dict()
     strange = [name for name in state if name not in names]
     if strange:
@@ -147,7 +158,10 @@ def _state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     for name, tensor in state.items():
         first = names[name]
         if first == name:
-            tensors[name] = tensor.detach().cpu().contiguous()
+            tensor = tensor.detach().cpu().contiguous()
+            storage = tensor.untyped_storage().data_ptr()
+            tensors[name] = tensor.clone() if storage in storages else tensor
+            storages.add(storage)
         else:
             aliases[name] = first
     return tensors, aliases
