@@ -180,9 +180,17 @@ def _frozen() -> nn.Module:
     return net
 
 
-def _branching(net: Any, x: Tensor) -> Tensor:
-    y = net.a(x)
-    return net.b(-y) if y.sum().item() > 0 else net.b(y)
+class Branching(nn.Module):
+    """Cannot be exported whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = mlp(6, 12, 5)
+        self.b = mlp(5, 9, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        return self.b(-y) if y.sum().item() > 0 else self.b(y)
 
 
 def _heads(net: Any, x: Tensor) -> Any:
@@ -248,6 +256,7 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "hardsigmoid": F.hardsigmoid,
     "hardtanh": F.hardtanh,
     "step": lambda h: (h > 0).float(),
+    "step at": lambda h: (h >= 0.25).to(h.dtype),
     "step above": lambda h: (h > 0.25).to(h.dtype),
     "clamp": lambda h: h.clamp(-0.5, 2.0),
     "clamp from 0": lambda h: h.clamp(min=0),
@@ -258,6 +267,7 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "detach and clone": lambda h: h.detach().clone().contiguous().relu(),
     "view": lambda h: h.view(h.shape[0], -1).relu(),
     "flatten": lambda h: h.unsqueeze(2).relu().flatten(1),
+    "whole slice": lambda h: h.relu()[:, 0:12],
     "squeeze": lambda h: h[:, None].relu().squeeze(1),
     "transpositions": lambda h: h.t().relu().transpose(0, 1),
     "T": lambda h: h.T.relu().T,
@@ -409,7 +419,7 @@ CASES: dict[str, Case] = {
         reasons={"a": "fold parametrisations", "b": "computed from other tensors"},
     ),
     "branching": Case(
-        make=lambda: Forward(_branching, a=mlp(6, 12, 5), b=mlp(5, 9, 2)),
+        make=Branching,
         args=(draw(4, 6),),
         cut=("a.0", "b.0"),
         reasons={"a.2": "leaves the network"},

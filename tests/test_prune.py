@@ -497,3 +497,43 @@ def test_models_that_cannot_be_handled_are_refused_with_the_way_out(name):
 def test_what_is_no_module_is_refused(model):
     with pytest.raises(ArgumentError, match=r"model must be a torch.nn.Module, got"):
         prune(model, draw(4, 6), keep=0.5)
+
+
+@pytest.mark.parametrize("method", ["optimal", "magnitude"])
+@pytest.mark.parametrize("order", ["top_down", "bottom_up"])
+def test_unsound_layers_cost_one_more_pass_and_change_no_other(method, order, monkeypatch):
+    def forward(net, x):
+        for position, layer in enumerate(net.layers):
+            x = layer(x).relu()
+            x = x / x.shape[-1] if position == 2 else x
+        return net.out(x)
+
+    torch.manual_seed(0)
+    layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(6))
+    net = Forward(forward, layers=layers, out=nn.Linear(8, 3))
+    module = importlib.import_module("coreprune.prune")
+    calls, real = [], module.group_coreset
+
+    def counted(group, *args, **kwargs):
+        calls.append(group.name)
+        return real(group, *args, **kwargs)
+
+    monkeypatch.setattr(module, "group_coreset", counted)
+    result = prune(net, draw(2, 8), keep=0.5, method=method, order=order)
+    assert [entry.name for entry in result.whole] == ["out", "layers.2"]
+    assert len(calls) == 12
+    share = {f"layers.{position}": 0.5 for position in range(6) if position != 2}
+    without = prune(net, draw(2, 8), keep=share, method=method, order=order)
+    others = {group.name: group for group in without.groups}
+    for group in result.groups:
+        assert group.kept == others[group.name].kept
+        assert group.expected_error == pytest.approx(others[group.name].expected_error)
+
+
+def test_weights_that_overflow_half_precision_are_not_given_out():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(64, 4000), nn.ReLU(), nn.Linear(4000, 1)).half()
+    with torch.no_grad():
+        net[2].weight.mul_(6000)
+    with pytest.raises(UnsupportedModelError, match=r"overflow torch\.float16"):
+        prune(net, draw(4, 64).half(), keep=0.001, method="uniform")

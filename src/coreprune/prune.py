@@ -1,7 +1,7 @@
 """The one natural way through: model, graph, groups, budget, cut, postcondition, result."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Generator, nn
 from coreprune.budget import Keep, check_keep, widths
 from coreprune.core.coreset import Method, check_method
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.graph.cut import Cut, shrink, widen
+from coreprune.graph.cut import Cut, columns_of, shrink, widen
 from coreprune.graph.groups import (
     RIDES_WITH_NONE,
     Group,
@@ -166,10 +166,11 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Outcome:
-    """The network's tensors after cutting, and what was done."""
+    """The network's tensors after some cuts, and what was done."""
 
     parameters: Parameters
-    records: Mapping[str, GroupRecord]
+    cuts: tuple[Cut, ...] = ()
+    records: Mapping[str, GroupRecord] = field(default_factory=dict)
     restored: tuple[Whole, ...] = ()
 
 
@@ -179,23 +180,22 @@ def _cut_soundly(subject: Subject, plan: _Plan, tell: Progress) -> _Outcome:
     Raises:
         UnsupportedModelError: When every group breaks it.
     """
-    cuts, outcome = _cut_all(plan.groups, plan, subject.graph.parameters, tell=tell)
+    outcome = _cut_each(plan, _Outcome(parameters=subject.graph.parameters), tell=tell)
     tell("checking", 0, 1)
-    if _violation(subject, outcome.parameters, cuts) is None:
+    if _violation(subject, outcome) is None:
         return outcome
-    sound: list[Group] = []
     restored: list[Whole] = []
-    for done, group in enumerate(plan.groups):
-        tell("checking layer by layer", done, len(plan.groups))
-        cuts, trial = _cut_all([*sound, group], plan, subject.graph.parameters)
-        if reason := _violation(subject, trial.parameters, cuts):
-            restored.append(Whole(name=group.name, reason=reason))
-        else:
-            sound.append(group)
-    if not sound:
+
+    def is_sound(group: Group, trial: _Outcome) -> bool:
+        reason = _violation(subject, trial)
+        restored.extend([Whole(name=group.name, reason=reason)] if reason else [])
+        return reason is None
+
+    start = _Outcome(parameters=subject.graph.parameters)
+    outcome = _cut_each(plan, start, tell=tell, is_sound=is_sound)
+    if not outcome.cuts:
         listing = "; ".join(f"{entry.name}: {entry.reason}" for entry in restored)
         raise UnsupportedModelError(f"no layer can be cut soundly: {listing}")
-    _, outcome = _cut_all(sound, plan, subject.graph.parameters)
     names = {entry.name for entry in restored}
     restored += [
         Whole(name=passenger, reason=RIDES_WITH_NONE)
@@ -203,39 +203,54 @@ def _cut_soundly(subject: Subject, plan: _Plan, tell: Progress) -> _Outcome:
         if group.name in names
         for passenger in passengers_of(group)
     ]
-    return _Outcome(
-        parameters=outcome.parameters, records=outcome.records, restored=tuple(restored)
+    return replace(outcome, restored=tuple(restored))
+
+
+def _violation(subject: Subject, outcome: _Outcome) -> str | None:
+    for name in {name for cut in outcome.cuts for name in columns_of(cut.group)}:
+        if not outcome.parameters[name].isfinite().all():
+            return f"the new weights of its readers overflow {outcome.parameters[name].dtype}"
+    return violation(
+        subject.working,
+        subject.call,
+        small=outcome.parameters,
+        wide=widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
+        columns={name for cut in outcome.cuts for name in columns_of(cut.group)},
     )
 
 
-def _violation(subject: Subject, small: Parameters, cuts: Sequence[Cut]) -> str | None:
-    wide = widen(small, subject.graph.parameters, cuts)
-    return violation(subject.working, subject.call, small=small, wide=wide)
+def _cut_each(
+    plan: _Plan,
+    outcome: _Outcome,
+    *,
+    tell: Progress,
+    is_sound: Callable[[Group, _Outcome], bool] | None = None,
+) -> _Outcome:
+    """Cut the groups one after the other, each seeing the network as the earlier ones left it.
 
-
-def _cut_all(
-    groups: Sequence[Group], plan: _Plan, parameters: Parameters, *, tell: Progress | None = None
-) -> tuple[list[Cut], _Outcome]:
-    """Cut the groups one after the other, each seeing the network as the earlier ones left it."""
-    cuts = []
-    records = {}
+    A group whose cut is not sound stays as it was.
+    """
     moments = plan.moments.start()
-    for done, group in enumerate(groups):
-        (tell or _silent)("cutting", done, len(groups))
+    for done, group in enumerate(plan.groups):
+        tell("checking layer by layer" if is_sound else "cutting", done, len(plan.groups))
         cut, record = group_coreset(
             group,
-            parameters,
+            outcome.parameters,
             method=plan.method,
             num_neurons=plan.widths[group.name],
             query_radius=plan.space.radii[group.name],
-            moments=moments.of(group, parameters) if plan.method == "optimal" else (),
+            moments=moments.of(group, outcome.parameters) if plan.method == "optimal" else (),
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
-        parameters = shrink(parameters, cut)
-        moments.cut(group, cut.indices)
-        cuts.append(cut)
-        records[group.name] = record
-    return cuts, _Outcome(parameters=parameters, records=records)
+        trial = _Outcome(
+            parameters=shrink(outcome.parameters, cut),
+            cuts=(*outcome.cuts, cut),
+            records={**outcome.records, group.name: record},
+        )
+        if is_sound is None or is_sound(group, trial):
+            moments.cut(group, cut.indices)
+            outcome = trial
+    return outcome
 
 
 def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:

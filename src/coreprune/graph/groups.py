@@ -286,4 +286,7 @@ def _obstacle(node: Multiply | Add | Concat | Opaque) -> str:
         case Concat():
             return "its output is concatenated with another value"
         case Opaque():
-            return f"its output goes through {node.operator}, which mixes or hides neurons"
+            return (
+                f"its output goes through {node.operator}, "
+                "which is not a known element-wise function"
+            )

@@ -73,7 +73,6 @@ class Concat:
 
     inputs: tuple[str, ...]
     output: str
-    axis: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

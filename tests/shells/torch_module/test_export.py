@@ -1,13 +1,32 @@
 import logging
+import sys
+import threading
 import warnings
 
 import pytest
 import torch
-from networks import CASES, Forward, draw, mlp, named
+from networks import CASES, draw, mlp, named
 from torch import nn
 
+from coreprune import inspect
 from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.export import exported_parts
+
+
+class Second(nn.Module):
+    """Runs one of two parts, or one after the other, as the values say."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.a, self.b = first, second
+
+    def forward(self, x):
+        return self.a(x) if x.sum().item() < 1e9 else self.b(x)
+
+
+class Chain(Second):
+    def forward(self, x):
+        return self.b(self.a(x)) if x.sum().item() < 1e9 else x
 
 
 def parts_of(name):
@@ -43,10 +62,7 @@ def test_a_submodule_that_fails_is_opened_in_its_turn():
 
 
 def test_submodules_that_do_not_run_are_no_programs():
-    def forward(net, x):
-        return net.a(x) if x.sum().item() < 1e9 else net.b(x)
-
-    net = Forward(forward, a=mlp(6, 12, 3), b=mlp(6, 12, 3)).eval()
+    net = Second(mlp(6, 12, 3), mlp(6, 12, 3)).eval()
     _, ran, idle, *_ = exported_parts(net, Call(args=(draw(4, 6),)))
     assert ran.program is not None
     assert (idle.program, idle.note) == (None, "")
@@ -60,6 +76,28 @@ def test_a_failure_makes_no_noise_and_leaves_no_trace(capfd):
     assert logging.root.manager.disable == logging.NOTSET
 
 
+def test_threads_leave_no_trace():
+    nets = [mlp(6, 12, 3) for _ in range(4)]
+    before, failures = (sys.stdout, sys.stderr, torch.get_rng_state()), []
+
+    def work(net):
+        try:
+            for _ in range(3):
+                inspect(net, draw(1, 6))
+        except Exception as reason:  # noqa: BLE001 (told below)
+            failures.append(reason)
+
+    threads = [threading.Thread(target=work, args=(net,)) for net in nets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert (sys.stdout, sys.stderr) == before[:2]
+    assert torch.equal(torch.get_rng_state(), before[2])
+    assert logging.root.manager.disable == logging.NOTSET
+
+
 def test_hooks_are_gone_afterwards():
     case = CASES["branching"]
     net = case.make().eval()
@@ -69,9 +107,6 @@ def test_hooks_are_gone_afterwards():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_submodules_are_passed_over():
-    def forward(net, x):
-        return net.b(net.a(x)) if x.sum().item() < 1e9 else x
-
-    net = Forward(forward, a=torch.jit.script(nn.Linear(6, 6)), b=mlp(6, 12, 3)).eval()
+    net = Chain(torch.jit.script(nn.Linear(6, 6)), mlp(6, 12, 3)).eval()
     parts = exported_parts(net, Call(args=(draw(4, 6),)))
     assert {part.prefix for part in parts if part.program is not None} == {"b"}

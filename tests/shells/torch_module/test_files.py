@@ -71,6 +71,25 @@ def test_weights_that_are_views_of_one_tensor_can_be_saved(tmp_path):
     assert (tmp_path / "new" / "weights.safetensors").exists()
 
 
+def test_buffers_that_overlap_can_be_saved_and_loaded(tmp_path):
+    def overlapping():
+        net, buffer = mlp(6, 12, 6), torch.arange(10.0)
+        net.register_buffer("all", buffer)
+        net.register_buffer("some", buffer[:5])
+        return net
+
+    result = prune(overlapping(), draw(4, 6), keep=0.5)
+    result.save(tmp_path / "small")
+    fresh = load(tmp_path / "small", into=overlapping())
+    assert snapshot(fresh).state == snapshot(result.model).state
+
+
+def test_a_model_without_memory_is_refused(saved):
+    fresh = network().to("meta")
+    with pytest.raises(UnsupportedModelError, match=r'a\.weight.*to_empty\(device="cpu"\)'):
+        load(saved, into=fresh)
+
+
 def test_an_empty_directory_is_filled(result, tmp_path):
     result.save(tmp_path / "small")
     (tmp_path / "empty").mkdir()
@@ -210,3 +229,7 @@ def test_the_hash_sees_names_types_shapes_and_bytes():
     ]
     assert tensors_hash(dict(reversed(copy.copy(base).items()))) == tensors_hash(base)
     assert len({tensors_hash(mapping) for mapping in (base, *others)}) == 5
+
+
+def test_both_files_can_be_read_by_the_same_people(saved):
+    assert len({path.stat().st_mode for path in saved.iterdir()}) == 1

@@ -7,6 +7,7 @@ from coreprune.graph.groups import find_groups
 from coreprune.graph.ir import Affine, Elementwise
 from coreprune.graph.layer import layer_of
 from coreprune.shells.torch_module.lower import affine_name, canonical_names, tensors_of
+from coreprune.shells.torch_module.operators import activation_of, is_whole_slice
 from coreprune.shells.torch_module.subject import prepare
 
 
@@ -75,3 +76,41 @@ def test_values_are_known_with_their_shapes():
     assert isinstance(act, Elementwise)
     assert graph.shapes[first.output] == (4, 12)
     assert graph.outputs == {last.output}
+
+
+def one_operator(operator, *args):
+    graph = torch.fx.Graph()
+    return graph.call_function(operator, (graph.placeholder("x"), *args))
+
+
+@pytest.mark.parametrize(
+    ("operator", "args", "known"),
+    [
+        (torch.ops.aten.dropout.default, (0.5, False), True),
+        (torch.ops.aten.dropout.default, (0.5, True), False),
+        (torch.ops.aten.ge.Scalar, (0.0,), True),
+        (torch.ops.aten.eq.Scalar, (0.0,), False),
+    ],
+)
+def test_what_is_an_activation(operator, args, known):
+    assert (activation_of(one_operator(operator, *args)) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("bounds", "whole"),
+    [
+        ((1, 0, 12), True),
+        ((1, 0, 2**63 - 1), True),
+        ((-1, None, None), True),
+        ((1,), True),
+        ((1, 0, 11), False),
+        ((1, 1, 12), False),
+        ((1, 0, 12, 2), False),
+        ((1, -12, 12), False),
+    ],
+    ids=str,
+)
+def test_only_a_whole_slice_lets_neurons_pass(bounds, whole):
+    node = one_operator(torch.ops.aten.slice.Tensor, *bounds)
+    node.args[0].meta["val"] = torch.zeros(4, 12)
+    assert is_whole_slice(node) == whole

@@ -1,11 +1,14 @@
 """The check must fail: every wrong cut that it is there for is made and must be reported."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 import torch
 from networks import CASES, Forward, draw, named, trained_norm
 from torch import nn
 
-from coreprune.graph.cut import Cut, shrink, widen
+from coreprune.graph.cut import Cut, columns_of, shrink, widen
 from coreprune.graph.groups import find_groups
 from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.subject import prepare
@@ -25,7 +28,9 @@ def check(model, *args, spoil=None, kwargs=None):
     if spoil is not None:
         name, change = spoil
         small[name] = change(small[name])
-    return violation(subject.working, subject.call, small=small, wide=wide)
+    return violation(
+        subject.working, subject.call, small=small, wide=wide, columns=columns_of(group)
+    )
 
 
 def normed():
@@ -69,6 +74,39 @@ def test_half_precision_is_compared_with_its_own_slack():
     assert check(model, x, spoil=("b.weight", lambda w: -w)) is not None
 
 
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1000.0])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_response_of_the_wrong_size_is_reported_whatever_the_offset(dtype, offset):
+    net = Forward(
+        lambda m, x: m.b(m.a(x).relu() / m.a(x).shape[-1]), a=nn.Linear(6, 12), b=nn.Linear(12, 3)
+    )
+    with torch.no_grad():
+        net.b.bias.fill_(offset)
+    assert check(net.to(dtype), draw(4, 6).to(dtype)) is not None
+
+
+@pytest.mark.parametrize("inner", [torch.float32, torch.bfloat16])
+def test_types_inside_the_model_count(inner):
+    net = Forward(
+        lambda m, x: m.b(m.a(x).relu().to(inner).to(x.dtype)),
+        a=nn.Linear(6, 60),
+        b=nn.Linear(60, 3),
+    )
+    rounded = Forward(
+        lambda m, x: m.b(m.a(x).relu()).to(inner).cumsum(0).to(x.dtype),
+        a=nn.Linear(6, 60),
+        b=nn.Linear(60, 3),
+    )
+    assert check(net, draw(4, 6)) is None
+    assert check(rounded, draw(4, 6)) is None
+
+
+def test_a_model_that_cannot_be_doubled_is_compared_in_its_own_type():
+    net = Forward(lambda m, x: m.b(m.a(x.float()).relu()), a=nn.Linear(6, 12), b=nn.Linear(12, 3))
+    assert check(net, draw(4, 6)) is None
+    assert check(net, draw(4, 6), spoil=("b.weight", lambda w: 1.1 * w)) is not None
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -85,6 +123,56 @@ def test_outputs_of_every_kind_are_compared(wrap):
     net = Forward(lambda m, x: wrap(m.b(m.a(x).relu())), a=nn.Linear(6, 12), b=nn.Linear(12, 3))
     assert check(net, draw(4, 6)) is None
     assert check(net, draw(4, 6), spoil=("b.weight", lambda w: w + 1)) is not None
+
+
+@dataclasses.dataclass(slots=True)
+class Output:
+    logits: object
+    features: object
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        Output,
+        lambda y, z: SimpleNamespace(logits=y, features=z),
+        lambda y, z: [SimpleNamespace(inner=Output(y, [z]))],
+        lambda y, z: (y, torch.distributions.Normal(z, 1.0)),
+        lambda y, z: (y, int(z.sum() * 1e3)),
+        lambda y, z: (y, str(z)),
+        lambda y, z: (y, bool(z.sum() > 0.51 * 12 * 4)),
+    ],
+    ids=["dataclass", "object", "nested", "distribution", "int", "str", "bool"],
+)
+def test_what_objects_hold_is_compared(wrap):
+    def forward(net, x):
+        return wrap(net.b(net.a(x).relu()), net.a(x).relu() + 0.5)
+
+    net = Forward(lambda m, x: m.b(m.a(x).relu()), a=nn.Linear(6, 12), b=nn.Linear(12, 3))
+    subject = prepare(net, (draw(4, 6),))
+    group = find_groups(subject.graph).groups[0]
+    weights = (subject.graph.parameters["b.weight"][:, KEPT],)
+    cut = Cut(group=group, indices=KEPT, weights=weights)
+    small = shrink(subject.graph.parameters, cut)
+    wide = widen(small, subject.graph.parameters, [cut])
+    sides = {"small": small, "wide": wide, "columns": columns_of(group)}
+    assert violation(subject.working, subject.call, **sides) is None
+    subject.working.written = forward
+    assert violation(subject.working, subject.call, **sides) is not None
+    subject.working.written = lambda m, x: wrap(m.b(m.a(x).relu()), m.b(m.a(x).relu()))
+    assert violation(subject.working, subject.call, **sides) is None
+
+
+@pytest.mark.parametrize("strange", [object(), {1}, len, b"x"], ids=str)
+def test_what_cannot_be_compared_is_reported(strange):
+    net = Forward(
+        lambda m, x: (m.b(m.a(x).relu()), strange), a=nn.Linear(6, 12), b=nn.Linear(12, 3)
+    )
+    subject = prepare(named(a=net.a, r=nn.ReLU(), b=net.b), (draw(4, 6),))
+    parameters = dict(subject.graph.parameters)
+    working = Forward(net.written, a=net.a, b=net.b).eval()
+    reason = violation(working, subject.call, small=parameters, wide=parameters, columns=())
+    assert reason == f"its output is a {type(strange).__name__}, which cannot be compared"
 
 
 def test_the_other_batch_size_counts():
@@ -105,3 +193,28 @@ def test_the_other_batch_size_counts():
 def test_branches_of_training_count(name):
     case = CASES[name]
     assert "training" in check(case.make(), *case.args)
+
+
+def trained(change, *dropout):
+    """Networks that add something to the output in training, after dropout layers."""
+
+    def forward(net, x):
+        h = net.drop(net.a(x).relu())
+        return change(net.b(h), h) if net.training else net.b(h)
+
+    return Forward(forward, a=nn.Linear(6, 12), drop=nn.Sequential(*dropout), b=nn.Linear(12, 3))
+
+
+@pytest.mark.parametrize(
+    "dropout", [(), (nn.Dropout(0.5),), (nn.AlphaDropout(0.2),)], ids=["none", "plain", "alpha"]
+)
+def test_values_that_only_training_gives_count(dropout):
+    leak = trained(lambda o, h: o + h.mean(), *dropout)
+    assert check(leak, draw(4, 6)) == "its output leaves the network in training"
+    assert check(trained(lambda o, _: 2 * o, *dropout), draw(4, 6)) is None
+
+
+def test_random_values_in_training_are_compared_by_shape():
+    assert check(trained(lambda o, _: o + torch.rand_like(o)), draw(4, 6)) is None
+    functional = trained(lambda o, _: nn.functional.dropout(o, 0.5))
+    assert check(functional, draw(4, 6)) is None

@@ -1,5 +1,6 @@
 """Example inputs as a call of the model."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from coreprune.errors import ArgumentError
+
+ONE_THREAD = threading.RLock()
+"""Held while the whole process is changed: its random state, its streams, what torch patches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,17 +34,17 @@ def call_of(example_inputs: Any, example_kwargs: Mapping[str, Any] | None) -> Ca
     return Call(args=args, kwargs=dict(example_kwargs or {}))
 
 
-def run(model: nn.Module, call: Call) -> Any:  # noqa: ANN401
+def run(model: nn.Module, call: Call, *, seed: int = 0) -> Any:  # noqa: ANN401
     """The model's output, without gradients and from the same random state each time.
 
     The model gets copies of the inputs: its forward pass may write into them.
     """
     devices = {tensor.device for tensor in call.tensors() if tensor.is_cuda}
-    with torch.no_grad(), torch.random.fork_rng(list(devices)):
-        torch.default_generator.manual_seed(0)  # torch.manual_seed would reach every device
+    with ONE_THREAD, torch.no_grad(), torch.random.fork_rng(list(devices)):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach every device
         for device in devices:
             with torch.cuda.device(device):
-                torch.cuda.manual_seed(0)
+                torch.cuda.manual_seed(seed)
         args, kwargs = pytree.tree_map(_copied, (call.args, call.kwargs))
         return model(*args, **kwargs)
 

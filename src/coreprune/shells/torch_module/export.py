@@ -12,17 +12,27 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from coreprune.shells.torch_module.calls import Call, first_line, run
+from coreprune.shells.torch_module.calls import ONE_THREAD, Call, first_line, run
+from coreprune.shells.torch_module.inner_reads import reads_inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """A module that was exported, or one that could not be."""
+    """A module that was exported, or one that could not be.
+
+    Attributes:
+        prefix: Its name in the model.
+        module: The module.
+        program: What it computes, or None.
+        note: Torch's reason where there is none.
+        read_elsewhere: Whether code that was not exported may read what is inside it.
+    """
 
     prefix: str
     module: nn.Module
     program: ExportedProgram | None
     note: str = ""
+    read_elsewhere: bool = False
 
 
 def exported_parts(
@@ -40,7 +50,7 @@ def exported_parts(
 
     Returns:
         One part when the whole model exports, else one a submodule; parts without a program carry
-        torch's reason.
+        torch's reason, or are read by code that could not be exported.
     """
     program, note = _export(model, call, dynamic_shapes)
     if program is not None:
@@ -50,8 +60,8 @@ def exported_parts(
     return (failed, *_parts_below(model, "", calls))
 
 
-def _parts_below(parent: nn.Module, prefix: str, calls: Mapping[nn.Module, Call]) -> Iterator[Part]:
-    for name, child in parent.named_children():
+def _parts_below(model: nn.Module, prefix: str, calls: Mapping[nn.Module, Call]) -> Iterator[Part]:
+    for name, child in model.get_submodule(prefix).named_children():
         path = f"{prefix}.{name}" if prefix else name
         if not any(True for _ in child.parameters()):
             continue
@@ -59,10 +69,16 @@ def _parts_below(parent: nn.Module, prefix: str, calls: Mapping[nn.Module, Call]
         if child in calls:
             program, note = _export(child, calls[child], None)
             if program is not None:
-                yield Part(prefix=path, module=child, program=program)
+                apart = not reads_inside(model, path)
+                yield Part(
+                    prefix=path,
+                    module=child,
+                    program=program if apart else None,
+                    read_elsewhere=not apart,
+                )
                 continue
         yield Part(prefix=path, module=child, program=None, note=note)
-        yield from _parts_below(child, path, calls)
+        yield from _parts_below(model, path, calls)
 
 
 def _export(
@@ -86,14 +102,15 @@ def _export(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep torch's warnings, logs and printed graphs of a failed attempt to itself."""
-    before = logging.root.manager.disable
     sink = io.StringIO()
     with (
+        ONE_THREAD,
         warnings.catch_warnings(),
         contextlib.redirect_stdout(sink),
         contextlib.redirect_stderr(sink),
     ):
         warnings.simplefilter("ignore")
+        before = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         try:
             yield

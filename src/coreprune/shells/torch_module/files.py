@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import safetensors
 import torch
@@ -55,15 +55,17 @@ def save(
         "aliases": aliases,
         **record,
     }
+    staging = directory.parent / f".coreprune-{uuid4().hex}"
     try:
-        staging = Path(tempfile.mkdtemp(prefix=".coreprune-", dir=directory.parent))
+        staging.mkdir()
     except OSError as reason:
         raise ArgumentError(_unwritable(directory, reason)) from reason
     try:
         save_file(tensors, staging / WEIGHTS)
         text = json.dumps(document, indent=1, ensure_ascii=False)
         (staging / RECORD).write_text(text + "\n", encoding="utf-8")
-        staging.chmod(0o777 & ~_umask())
+        # safetensors lets only the owner read; the weights are as public as the record.
+        (staging / WEIGHTS).chmod((staging / RECORD).stat().st_mode)
         staging.replace(directory)
     except (OSError, safetensors.SafetensorError) as reason:
         raise ArgumentError(_unwritable(directory, reason)) from reason
@@ -99,12 +101,13 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
     Raises:
         FileFormatError: When a file is missing, damaged, or not of this format.
         ArgumentError: When names or shapes do not fit; the message lists all that do not.
-        UnsupportedModelError: When `into` has parameters without a shape yet.
+        UnsupportedModelError: When `into` has parameters without a shape or without memory yet.
     """
     document = _read_record(Path(directory) / RECORD)
     tensors = _read_weights(Path(directory) / WEIGHTS, document)
     model = unwrapped(into)
     check_shaped(model)
+    _check_filled(model)
     names = canonical_names(model)
     wanted = {name for name in model.state_dict() if names.get(name, name) == name}
     problems = [f"{name} is missing from the file" for name in sorted(wanted - set(tensors))]
@@ -121,6 +124,15 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
         )
     put(model, tensors)
     return into
+
+
+def _check_filled(model: nn.Module) -> None:
+    empty = [name for name, tensor in model.state_dict().items() if getattr(tensor, "is_meta", 0)]
+    if empty:
+        raise UnsupportedModelError(
+            f"into has no memory for {', '.join(empty)} (meta device); "
+            'give it some first: into.to_empty(device="cpu")'
+        )
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
@@ -141,6 +153,7 @@ def _state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     names = canonical_names(model)
     tensors, aliases = {}, {}
+    storages: set[int] = set()
     state = model.state_dict()
     strange = [name for name in state if name not in names]
     if strange:
@@ -151,7 +164,10 @@ def _state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     for name, tensor in state.items():
         first = names[name]
         if first == name:
-            tensors[name] = tensor.detach().cpu().contiguous()
+            tensor = tensor.detach().cpu().contiguous()
+            storage = tensor.untyped_storage().data_ptr()
+            tensors[name] = tensor.clone() if storage in storages else tensor
+            storages.add(storage)
         else:
             aliases[name] = first
     return tensors, aliases
@@ -202,9 +218,3 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _unwritable(directory: Path, reason: object) -> str:
     return f"directory {directory} cannot be written ({reason}); choose another place"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,7 +1,7 @@
 """From exported programs to the neutral graph."""
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeGuard
 
 import torch
@@ -30,6 +30,7 @@ from coreprune.shells.torch_module.operators import (
     CASTS,
     RESHAPES,
     activation_of,
+    is_whole_slice,
     name_of,
     readable,
 )
@@ -39,7 +40,7 @@ _BATCH_NORM = "_native_batch_norm_legit_no_training"
 _SILENT = ("_assert", _BATCH_NORM)
 
 
-def lower(model: nn.Module, parts: Iterable[Part]) -> Graph:
+def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
     """The graph of a model from its exported parts.
 
     Args:
@@ -65,7 +66,13 @@ def lower(model: nn.Module, parts: Iterable[Part]) -> Graph:
             inputs |= lowering.inputs
         outputs |= lowering.outputs
         shapes |= lowering.shapes
-    nodes.extend(_unreached(model, names, nodes))
+    if any(part.prefix and part.program is not None for part in parts):
+        notes.append(
+            "parts were cut one by one, because the whole model could not be exported; "
+            "what its code does between them was read, not run"
+        )
+    elsewhere = tuple(f"{part.prefix}." for part in parts if part.read_elsewhere)
+    nodes.extend(_unreached(model, names, nodes, elsewhere=elsewhere))
     return Graph(
         nodes=tuple(nodes),
         inputs=frozenset(inputs),
@@ -109,7 +116,9 @@ def affine_name(weight: str, bias: str | None) -> str:
     return layer_name(bias if bias is not None and bias.endswith(".bias") else weight)
 
 
-def _unreached(model: nn.Module, names: dict[str, str], nodes: Iterable[Node]) -> Iterator[Node]:
+def _unreached(
+    model: nn.Module, names: dict[str, str], nodes: Iterable[Node], *, elsewhere: tuple[str, ...]
+) -> Iterator[Node]:
     reached = {name for node in nodes for name in parameters_of(node)}
     for path, module in model.named_modules():
         own = [
@@ -119,7 +128,11 @@ def _unreached(model: nn.Module, names: dict[str, str], nodes: Iterable[Node]) -
         if missing and len(missing) == len(own):
             yield Opaque(
                 name=path or own[0],
-                operator="a layer that the exported graph does not reach",
+                operator=(
+                    "a layer read by code that could not be exported"
+                    if f"{path}.".startswith(elsewhere)
+                    else "a layer that the exported graph does not reach"
+                ),
                 inputs=(),
                 outputs=(),
                 parameters=missing,
@@ -245,6 +258,8 @@ class _Lowering:
         build = activation_of(node)
         if name_of(node) in CASTS and node.meta["val"].is_floating_point():
             build = identity
+        if is_whole_slice(node):
+            build = identity
         if build is None:
             return None
         return Elementwise(
@@ -260,8 +275,7 @@ class _Lowering:
             return None
         inputs = tuple(self._value(source) for source in sources)
         if name_of(node) == "cat":
-            axis = _arguments(node)[1] if len(node.args) > 1 else 0
-            return Concat(inputs=inputs, output=self._value(node), axis=axis)
+            return Concat(inputs=inputs, output=self._value(node))
         if name_of(node) in {"add", "sub"}:
             return Add(inputs=inputs, output=self._value(node))
         if name_of(node) in {"mul", "div"}:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from coreprune.core.elementwise import Activation, affine, compose, identity
 
 Build = Callable[[], Activation]
 
-IDENTITIES = frozenset({"alias", "clone", "contiguous", "detach", "dropout", "lift_fresh_copy"})
+IDENTITIES = frozenset({"alias", "clone", "contiguous", "detach", "lift_fresh_copy"})
 CASTS = frozenset({"_to_copy", "to"})
 RESHAPES = frozenset({
     "_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view",
@@ -61,6 +62,21 @@ def activation_of(node: fx.Node) -> Build | None:
     return make(*node.args[1:], **_telling(node.kwargs))
 
 
+def is_whole_slice(node: fx.Node) -> bool:
+    """Whether a node takes all entries of a known number: some versions of torch export such."""
+    if name_of(node) != "slice":
+        return False
+    source, *given = node.args
+    bounds: list[Any] = [*given, *[0, None, None, 1][len(given) :]]
+    axis, start, end, step = bounds
+    if start not in {0, None} or step != 1 or not isinstance(source, fx.Node):
+        return False
+    size = source.meta["val"].shape[axis]
+    if end is None or end == sys.maxsize:
+        return True
+    return isinstance(size, int) and isinstance(end, int) and bool(end >= size)
+
+
 def _telling(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if value is not None}
 
@@ -86,13 +102,7 @@ def _clamp(min: float | None = None, max: float | None = None) -> Build | None:
         return family.relu
     if min is None or max is None or not min < max or math.isinf(max - min):
         return None
-    return functools.partial(
-        family.relu6 if (min, max) == (0, 6) else family.hardtanh, *_ends(min, max)
-    )
-
-
-def _ends(low: float, high: float) -> tuple[float, ...]:
-    return () if (low, high) == (0, 6) else (float(low), float(high))
+    return functools.partial(family.hardtanh, float(min), float(max))
 
 
 def _affine(scale: float, shift: float) -> Activation:
@@ -112,11 +122,13 @@ _TABLE: dict[str, Callable[..., Build | None]] = {
     "celu": _celu,
     "clamp": _clamp,
     "clamp_min": lambda low: _clamp(low),
+    "dropout": lambda _, train: None if train else identity,
     "div": lambda other, rounding_mode="": (
         None if rounding_mode or not other else _line(1 / other, 0.0)
     ),
     "elu": _elu,
     "gelu": lambda approximate="none": functools.partial(family.gelu, approximate),
+    "ge": lambda threshold: _above(threshold),
     "gt": lambda threshold: _above(threshold),
     "hardsigmoid": lambda: family.hardsigmoid,
     "hardswish": lambda: family.hardswish,
