@@ -30,7 +30,7 @@ def chain() -> nn.Sequential:
     ).double()
 
 
-def moments_for(model: nn.Module, example: Tensor, law: Gaussian):
+def moments_for(model: nn.Module, example: Tensor, law: Gaussian | None):
     subject = prepare(model, example)
     groups = find_groups(subject.graph).groups
     return subject, groups, GroupMoments(subject, groups, law=law, seed=0)
@@ -75,7 +75,7 @@ def test_later_groups_see_what_earlier_cuts_left():
 
 def test_laws_follow_from_what_the_user_plans_for():
     subject, _, _ = moments_for(chain(), torch.randn(2, 3, 4).double(), Gaussian())
-    assert law_of(None, subject) == Gaussian(1.0)
+    assert law_of(None, subject) is None
     assert law_of(Gaussian(3.0), subject) == Gaussian(3.0)
     assert law_of(Ball(12.0), subject).deviation == pytest.approx(12.0 / 12**0.5)
 
@@ -135,3 +135,47 @@ def test_readers_with_functions_of_their_own_share_the_neurons():
     uniform = prune(model, x[:2], keep=0.5, method="uniform").model
     for wanted, good, poor in zip(model(x), optimal(x), uniform(x), strict=True):
         assert (good - wanted).square().mean() < 0.1 * (poor - wanted).square().mean()
+
+
+def normalised(x: Tensor) -> nn.Sequential:
+    """A network whose batch normalisations have seen x."""
+    torch.manual_seed(2)
+    model = nn.Sequential(
+        nn.Linear(20, 60), nn.BatchNorm1d(60), nn.ReLU(),
+        nn.Linear(60, 40), nn.BatchNorm1d(40), nn.Tanh(), nn.Linear(40, 3),
+    )  # fmt: skip
+    for layer in (model[1], model[4]):
+        layer.momentum = None
+        nn.init.uniform_(layer.weight, 0.5, 1.5)
+        nn.init.normal_(layer.bias)
+    for batch in torch.split(x, 500):
+        model(batch)
+    return model.eval()
+
+
+def inputs_far_from_standard(rows: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 2 + torch.linspace(-3, 3, 20) + 0.2 * torch.randn(rows, 20, generator=generator)
+
+
+def test_batch_normalisations_tell_what_inputs_are_like():
+    x = inputs_far_from_standard(4000, 0)
+    model = normalised(x)
+    subject, groups, moments = moments_for(model, x[:2], None)
+    got = moments.start().of(groups[0], subject.graph.parameters)[0]
+    h = model[2](model[1](model[0](x))).detach().double()
+    torch.testing.assert_close(got.mean, h.mean(0), rtol=0.1, atol=0.1)
+    assert "matched to the running statistics" in moments.words()
+    assert "matched" not in moments_for(model, x[:2], Gaussian())[2].words()
+
+
+def test_matched_moments_prune_better_than_standard_ones():
+    x = inputs_far_from_standard(4000, 0)
+    model, fresh = normalised(x), inputs_far_from_standard(4000, 1)
+    wanted = model(fresh).detach()
+
+    def error(queries: Gaussian | None) -> float:
+        pruned = prune(model, x[:2], keep=0.3, queries=queries).model
+        return float((pruned(fresh) - wanted).detach().square().mean())
+
+    assert error(None) < 0.2 * error(Gaussian())

@@ -175,7 +175,8 @@ def test_each_kept_neuron_carries_its_own_bias(method, order):
     assert result.model.a.bias.tolist() == [100.0 * j for j in kept]
     assert result.model.n.running_mean.tolist() == [1000.0 * j for j in kept]
     assert result.model.a.weight[:, 0].tolist() == [2.0 * j + 1 for j in kept]
-    assert result.model.b.bias.tolist() == [7.0, 8.0]
+    if method != "optimal":  # which moves the mean of what it drops into the next bias
+        assert result.model.b.bias.tolist() == [7.0, 8.0]
 
 
 def test_pruned_network_is_the_weighted_sum_of_the_kept_neurons():

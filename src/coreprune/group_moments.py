@@ -12,11 +12,13 @@ from coreprune.core.moments import (
     MomentSum,
     activation_moments,
     affine_moments,
+    matched,
+    recovered_inputs,
     restricted,
 )
 from coreprune.graph.groups import Group
-from coreprune.graph.ir import Affine, Elementwise, Graph, Parameters, Reshape
-from coreprune.graph.layer import layer_of
+from coreprune.graph.ir import Affine, Elementwise, Graph, Norm, Parameters, Reshape
+from coreprune.graph.layer import Layer, layer_of
 from coreprune.queries.ball import Ball
 from coreprune.queries.gaussian import Gaussian
 from coreprune.query_calls import drawn_calls
@@ -36,7 +38,7 @@ class GroupMoments:
     """
 
     def __init__(
-        self, subject: Subject, groups: Sequence[Group], *, law: Gaussian, seed: int
+        self, subject: Subject, groups: Sequence[Group], *, law: Gaussian | None, seed: int
     ) -> None:
         self.subject, self.groups, self.law, self.seed = subject, groups, law, seed
         self.roots = _roots(subject.graph)
@@ -50,14 +52,39 @@ class GroupMoments:
     def words(self) -> str:
         """The law, and where it was sampled."""
         sampled = [g.name for g in self.groups if not self.has_closed_form(g.producer)]
-        law = f"independent normal inputs of deviation {self.law.deviation:.4g}"
+        law = f"independent normal inputs of deviation {(self.law or Gaussian()).deviation:.4g}"
+        if self.law is None and self.reads_statistics():
+            law += ", moments matched to the running statistics of batch normalisations"
         if not sampled:
             return f"{law}, in closed form"
         return f"{law}, sampled for {', '.join(sampled)}, in closed form elsewhere"
 
+    def input_moments(self, layers: Sequence[Layer]) -> Moments:
+        """The law of the network's input as the layers that read it see it."""
+        told = next((layer for layer in layers if layer.seen is not None), None)
+        if self.law is None and told is not None and told.seen is not None:
+            mean, variance = told.seen
+            return recovered_inputs(told.points, told.bias, mean=mean, variance=variance)
+        return (self.law or Gaussian()).moments(layers[0].points.shape[1])
+
+    def before_activation(self, layer: Layer, inputs: Moments) -> Moments:
+        """The moments of the pre-activations, with the data's statistics where they are known."""
+        z = affine_moments(layer.points, layer.bias, inputs)
+        return z if self.law is not None or layer.seen is None else matched(z, *layer.seen)
+
     def start(self) -> "_Run":
         """A fresh pass over the groups, before anything is cut."""
         return _Run(self)
+
+    def reads_statistics(self) -> bool:
+        """Whether a group with a closed form has a normalisation right behind its producer."""
+        return any(
+            isinstance(passenger, Norm)
+            for group in self.groups
+            if self.has_closed_form(group.producer)
+            for consumer in group.consumers
+            for passenger in consumer.passengers[:1]
+        )
 
     def has_closed_form(self, producer: Affine) -> bool:
         """Whether the law of a layer's input is known without sampling."""
@@ -79,7 +106,9 @@ class GroupMoments:
         }
         weights = {name: self.subject.graph.parameters[name] for name in sums}
         wanted = ROWS_A_NEURON * max(group.neurons for group in groups)
-        draw = functools.partial(self.law.sample, generator=Generator().manual_seed(self.seed))
+        draw = functools.partial(
+            (self.law or Gaussian()).sample, generator=Generator().manual_seed(self.seed)
+        )
         with watch_inputs(weights, lambda name, batch: sums[name].add(batch)):
             for call in itertools.islice(drawn_calls(self.subject, draw), wanted):
                 run(self.subject.working, call)
@@ -114,14 +143,14 @@ class _Run:
 
     def _closed(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
         producer = group.producer
+        layers = [layer_of(group, consumer, parameters) for consumer in group.consumers]
         if producer.weight in self.source.feeders:
             feeder, position = self.source.feeders[producer.weight]
             inputs = self.of(feeder, parameters)[position]
         else:
-            inputs = self.source.law.moments(parameters[producer.weight].shape[1])
-        layers = [layer_of(group, consumer, parameters) for consumer in group.consumers]
+            inputs = self.source.input_moments(layers)
         return tuple(
-            activation_moments(affine_moments(layer.points, layer.bias, inputs), layer.activation)
+            activation_moments(self.source.before_activation(layer, inputs), layer.activation)
             for layer in layers
         )
 
@@ -139,8 +168,8 @@ def _is_identity(node: Elementwise) -> bool:
     return not node.parameters and node.build().name == "identity"
 
 
-def law_of(queries: Ball | Gaussian | None, subject: Subject) -> Gaussian:
-    """The law that a query space or the user stands for.
+def law_of(queries: Ball | Gaussian | None, subject: Subject) -> Gaussian | None:
+    """The law of the inputs that the user stands for, or None to choose one from the model.
 
     Entries on the sphere of radius β are nearly normal with deviation β / √d.
     """
@@ -149,4 +178,4 @@ def law_of(queries: Ball | Gaussian | None, subject: Subject) -> Gaussian:
     if isinstance(queries, Ball):
         entries = subject.call.tensors()[0][0].numel()
         return Gaussian(queries.radius / math.sqrt(max(1, entries)))
-    return Gaussian()
+    return None

@@ -67,7 +67,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             for "optimal" is "bottom_up", so that later layers see what earlier cuts left.
         queries: The inputs to plan for. A `Ball` sets the radii and the law of its sphere; a
             `Gaussian` the law alone. By default radii come from the largest example, and the law
-            is the standard normal one.
+            is the standard normal one, with moments matched to the statistics that batch
+            normalisations have kept.
         round_to: Widths become multiples of this where the method's width is exact and as many
             neurons are alive on the ball.
         skip: Names of layers whose neurons all stay, or of modules that hold such layers.

@@ -13,6 +13,8 @@ from coreprune.core.moments import (
     activation_moments,
     affine_moments,
     hermite_coefficients,
+    matched,
+    recovered_inputs,
     restricted,
     standard_normal,
     uncentred,
@@ -171,3 +173,30 @@ def test_jumps_are_integrated_where_a_line_before_them_puts_them(shift):
     above = 0.5 * math.erfc(((-1.5 * shift) - 0.2) / 1.7 / math.sqrt(2))
     assert float(got[0]) == pytest.approx(above, abs=1e-12)
     assert float(variance) == pytest.approx(above * (1 - above), abs=1e-12)
+
+
+def test_matching_sets_mean_and_variance_and_keeps_correlations():
+    points, bias = layer()
+    z = affine_moments(points, bias, standard_normal(3))
+    variance = torch.arange(1.0, 6.0, dtype=torch.float64)
+    got = matched(z, torch.ones(5).double(), variance)
+    torch.testing.assert_close(got.covariance.diagonal(), variance)
+    deviation, own = variance.sqrt(), z.covariance.diagonal().sqrt()
+    torch.testing.assert_close(
+        got.covariance / deviation / deviation[:, None], z.covariance / own / own[:, None]
+    )
+    assert got.mean.tolist() == [1.0] * 5
+
+
+def test_inputs_are_recovered_from_what_a_layer_did_to_them():
+    points, bias = layer()
+    inputs = Moments(
+        mean=torch.tensor([0.3, -2.0, 5.0], dtype=torch.float64),
+        covariance=0.49 * torch.eye(3, dtype=torch.float64),
+    )
+    z = affine_moments(points, bias, inputs)
+    got = recovered_inputs(points, bias, mean=z.mean, variance=z.covariance.diagonal())
+    torch.testing.assert_close(got.mean, inputs.mean)
+    torch.testing.assert_close(got.covariance, inputs.covariance)
+    nothing = recovered_inputs(0 * points, bias, mean=z.mean, variance=z.covariance.diagonal())
+    assert nothing.covariance.isfinite().all()

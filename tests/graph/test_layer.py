@@ -65,3 +65,13 @@ def test_without_a_bias_it_is_zero():
         Group(producer=producer, consumers=(consumer,), neurons=3), consumer, PARAMETERS
     )
     assert layer.bias.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_leading_normalisation_tells_what_it_has_seen():
+    """After it, over its data, the mean is its bias and the variance is its weight squared."""
+    consumer = Consumer(affine=B, passengers=(NORM,))
+    layer = layer_of(Group(producer=A, consumers=(consumer,), neurons=3), consumer, PARAMETERS)
+    mean, variance = layer.seen
+    seen = PARAMETERS["var"].double()
+    torch.testing.assert_close(mean, PARAMETERS["n.b"].double())
+    torch.testing.assert_close(variance, PARAMETERS["n.w"].double() ** 2 * seen / (seen + 1.0))

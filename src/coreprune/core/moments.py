@@ -69,6 +69,46 @@ def affine_moments(points: Tensor, bias: Tensor, inputs: Moments) -> Moments:
     return Moments(mean=mean, covariance=(covariance + covariance.T) / 2)
 
 
+def matched(z: Moments, mean: Tensor, variance: Tensor) -> Moments:
+    """Moments with a known mean and variance that keep the correlations of z.
+
+    Args:
+        z: Of dimension n.
+        mean: The known means. Shape (n,).
+        variance: The known variances. Shape (n,).
+
+    Returns:
+        The moments; an entry that does not vary in z stays constant.
+    """
+    own = z.covariance.diagonal()
+    scale = torch.where(own > 0, variance / own, 0.0).sqrt()
+    return Moments(mean=mean, covariance=scale[:, None] * z.covariance * scale)
+
+
+def recovered_inputs(points: Tensor, bias: Tensor, *, mean: Tensor, variance: Tensor) -> Moments:
+    """What the inputs of a layer were like, from the statistics of its pre-activations.
+
+        m = P⁺ (mean − b),        s² = Σ_j variance_j / Σ_j ‖p_j‖²
+
+    m is the input mean of least norm that explains the pre-activations' means best; s² is the
+    variance of independent entries that explains their total variance.
+
+    Args:
+        points: P. Shape (n, d).
+        bias: b. Shape (n,).
+        mean: Of P x + b over the data. Shape (n,).
+        variance: Likewise. Shape (n,).
+
+    Returns:
+        The moments of inputs with mean m and covariance s² I, of dimension d.
+    """
+    p = points.double()
+    m = torch.linalg.pinv(p) @ (mean - bias.double())
+    total = p.square().sum()
+    share = float(variance.sum() / total) if total > 0 else 1.0
+    return Moments(mean=m, covariance=share * standard_normal(p.shape[1]).covariance.to(p))
+
+
 def activation_moments(z: Moments, activation: Activation) -> Moments:
     """The moments of φ(z) for Gaussian z, without sampling.
 

@@ -19,12 +19,15 @@ class Layer:
         bias: b_j, likewise. Shape (n,).
         activation: φ, all passengers after that.
         weights: w_ij. Shape (k, n).
+        seen: The mean and the variance of p_j·x + b_j over the data, where a leading normalisation
+            with running statistics tells them. Shapes (n,).
     """
 
     points: Tensor
     bias: Tensor
     activation: Activation
     weights: Tensor
+    seen: tuple[Tensor, Tensor] | None = None
 
 
 def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
@@ -44,9 +47,13 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
         if group.producer.bias is None
         else parameters[group.producer.bias]
     )
-    rest = list(consumer.passengers)
+    rest, seen = list(consumer.passengers), None
     while rest and isinstance(norm := rest[0], Norm):
         scale, shift = _scale_and_shift(norm, parameters)
+        if seen is None:
+            mean, variance = parameters[norm.mean].double(), parameters[norm.variance].double()
+            seen = mean, variance
+        seen = scale * seen[0] + shift, scale.square() * seen[1]
         points = scale[:, None] * points
         bias = scale * bias + shift
         rest = rest[1:]
@@ -55,6 +62,7 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
         bias=bias,
         activation=compose(*(_activation(passenger, parameters) for passenger in rest)),
         weights=parameters[consumer.affine.weight].to(points.device),
+        seen=seen,
     )
 
 
