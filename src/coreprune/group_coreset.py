@@ -74,7 +74,24 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
             generator=generator,
         )
         subsets = _split(subset, layers)
-    cut = Cut(
+    record = GroupRecord(
+        name=group.name,
+        passengers=passengers_of(group),
+        consumers=tuple(consumer.affine.name for consumer in group.consumers),
+        neurons_before=group.neurons,
+        neurons_after=len(subsets[0].indices),
+        kept=tuple(subsets[0].indices.tolist()),
+        num_draws=subsets[0].num_draws,
+        query_radius=query_radius,
+        total_sensitivity=float(s.sum()),
+        guaranteed_error=_guarantee(subsets[0].num_draws, s, layers, query_radius=query_radius),
+        expected_error=_expected(layers, moments, subsets),
+    )
+    return _cut_of(group, subsets), record
+
+
+def _cut_of(group: Group, subsets: Sequence[WeightedSubset]) -> Cut:
+    return Cut(
         group=group,
         indices=subsets[0].indices,
         weights=tuple(subset.weights for subset in subsets),
@@ -84,28 +101,6 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
             if consumer.affine.bias is not None and subset.bias_shift.any()
         },
     )
-    slopes = _largest(
-        slope_sensitivities(
-            layer.points, layer.weights, activation=layer.activation, query_radius=query_radius
-        )
-        for layer in layers
-    )
-    record = GroupRecord(
-        name=group.name,
-        passengers=passengers_of(group),
-        consumers=tuple(consumer.affine.name for consumer in group.consumers),
-        neurons_before=group.neurons,
-        neurons_after=len(cut.indices),
-        kept=tuple(cut.indices.tolist()),
-        num_draws=subsets[0].num_draws,
-        query_radius=query_radius,
-        total_sensitivity=float(s.sum()),
-        guaranteed_error=_guarantee(
-            subsets[0].num_draws, s, slopes, num_outputs=sum(len(layer.weights) for layer in layers)
-        ),
-        expected_error=_expected(layers, moments, subsets),
-    )
-    return cut, record
 
 
 def _optimal(
@@ -150,15 +145,23 @@ def _largest(values: Iterable[Tensor]) -> Tensor:
 
 
 def _guarantee(
-    num_draws: int | None, s: Tensor, slopes: Tensor, *, num_outputs: int
+    num_draws: int | None, s: Tensor, layers: Sequence[Layer], *, query_radius: float
 ) -> float | None:
     """The ε of the theorem, where draws were made and the activation is Lipschitz."""
-    if num_draws is None or not torch.isfinite(slopes).all():
+    if num_draws is None:
+        return None
+    slopes = _largest(
+        slope_sensitivities(
+            layer.points, layer.weights, activation=layer.activation, query_radius=query_radius
+        )
+        for layer in layers
+    )
+    if not torch.isfinite(slopes).all():
         return None
     return error_of_draws(
         num_draws,
         total=float(s.sum()),
         spread=spread(s, slopes),
-        num_outputs=num_outputs,
+        num_outputs=sum(len(layer.weights) for layer in layers),
         delta=DELTA,
     )
