@@ -3,24 +3,34 @@
 from coreprune.budget import Budget
 from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
+from coreprune.curve import CurvePoint
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.inspection import inspect
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
+from coreprune.queries.box import Box
 from coreprune.queries.gaussian import Gaussian
+from coreprune.queries.impressions import Impressions
+from coreprune.queries.samples import Samples
+from coreprune.queries.sphere import Sphere
 from coreprune.result import GroupRecord, Inspection, LayerRecord, PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import load
 
 __all__ = [
     "ArgumentError",
     "Ball",
+    "Box",
     "Budget",
+    "CurvePoint",
     "FileFormatError",
     "Gaussian",
     "GroupRecord",
+    "Impressions",
     "Inspection",
     "LayerRecord",
     "PruneResult",
+    "Samples",
+    "Sphere",
     "UnsupportedModelError",
     "WholeRecord",
     "activations",

@@ -1,15 +1,15 @@
 """How many neurons each group keeps."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
+from coreprune.allocation import Price, descend, refill
+from coreprune.costs import Cost
 from coreprune.errors import ArgumentError
-from coreprune.graph.cut import columns_of, rows_of
 from coreprune.graph.groups import Group
-from coreprune.graph.ir import Parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,30 +18,57 @@ class Budget:
 
     Attributes:
         parameters: The share of the network's parameters to keep, in (0, 1].
-        neurons: The share of the neurons of all groups to keep, in (0, 1].
+        flops: The share of its floating-point operations on the example, in (0, 1].
+        bytes: The share of the bytes that its parameters take, in (0, 1].
+        neurons: The share of the neurons of all groups, in (0, 1].
+        error: The expected error to stay below, positive: the root mean square, over the law of the
+            queries and all outputs, of what the outputs change, in their units.
 
     Example:
         >>> Budget(parameters=0.1)
-        Budget(parameters=0.1, neurons=None)
+        Budget(parameters=0.1)
     """
 
     parameters: float | None = None
+    flops: float | None = None
+    bytes: float | None = None
     neurons: float | None = None
+    error: float | None = None
 
     def __post_init__(self) -> None:
-        given = {
-            name: share
-            for name, share in (("parameters", self.parameters), ("neurons", self.neurons))
-            if share is not None
-        }
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given = {name: value for name, value in given.items() if value is not None}
         if len(given) != 1:
             raise ArgumentError(f"Budget takes exactly one target, got {len(given)}: {given}")
-        for name, share in given.items():
-            check_share(name, share)
+        for name, value in given.items():
+            if name == "error":
+                _check_positive(name, value)
+            else:
+                check_share(name, value)
+
+    def __repr__(self) -> str:
+        return f"Budget({self.kind}={self.target})"
+
+    @property
+    def kind(self) -> str:
+        """The name of the target."""
+        return next(f.name for f in fields(self) if getattr(self, f.name) is not None)
+
+    @property
+    def target(self) -> float:
+        """Its value."""
+        value: float = getattr(self, self.kind)
+        return value
 
 
 Keep = float | Mapping[str, float] | Budget
 """A share of every group's neurons, a share by layer name, or a target for the whole network."""
+
+
+def _check_positive(name: str, value: object) -> None:
+    number = isinstance(value, int | float | np.floating) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:  # type: ignore[operator]
+        raise ArgumentError(f"{name} must be a positive, finite number, got {value!r}")
 
 
 def check_share(name: str, share: object) -> None:
@@ -75,14 +102,21 @@ def check_keep(keep: Keep) -> None:
 
 
 def widths(
-    keep: Keep, groups: Sequence[Group], parameters: Parameters, *, round_to: int = 1
+    keep: Keep,
+    groups: Sequence[Group],
+    costs: Mapping[str, Cost],
+    *,
+    prices: Mapping[str, Price],
+    round_to: int = 1,
 ) -> dict[str, int]:
     """The neurons that every group keeps.
 
     Args:
         keep: What the user asked for.
         groups: The groups.
-        parameters: The network's parameters, for their shapes: no buffers.
+        costs: By the names of the budget's targets.
+        prices: What each group's neurons are worth; empty for methods that do not say, whose groups
+            then share a budget by one common share of neurons.
         round_to: Widths become multiples of this where the layer is wide enough.
 
     Returns:
@@ -92,17 +126,17 @@ def widths(
         ArgumentError: When a layer is named that is no group, or the target cannot be reached; the
             message then says what can.
     """
-    if isinstance(keep, Budget):
-        found = _within(keep, groups, parameters, round_to=round_to)
-    else:
+    if not isinstance(keep, Budget):
         shares = _shares(keep, groups)
-        found = {
-            group.name: _width(group.neurons, shares[group.name], round_to) for group in groups
-        }
+        found = {g.name: _width(g.neurons, shares[g.name], round_to) for g in groups}
+    elif keep.kind == "error":
+        found = _by_error(keep, costs["parameters"], prices, round_to=round_to)
+    else:
+        found = _by_cost(keep, groups, costs[keep.kind], prices=prices, round_to=round_to)
     if (
         round_to > 1
         and not _keeps_everything(keep)
-        and all(g.neurons == found[g.name] for g in groups)
+        and max(group.neurons for group in groups) < round_to
     ):
         raise ArgumentError(
             f"round_to={round_to} leaves every layer whole: the widest has "
@@ -113,7 +147,7 @@ def widths(
 
 def _keeps_everything(keep: Keep) -> bool:
     if isinstance(keep, Budget):
-        return 1 in {keep.parameters, keep.neurons}
+        return keep.kind != "error" and keep.target == 1
     return all(share == 1 for share in keep.values()) if isinstance(keep, Mapping) else keep == 1
 
 
@@ -134,22 +168,6 @@ def _shares(keep: float | Mapping[str, float], groups: Sequence[Group]) -> dict[
     return {name: keep.get(name, 1.0) for name in names}
 
 
-def parameters_kept(
-    width_of: Mapping[str, int], groups: Sequence[Group], parameters: Parameters
-) -> int:
-    """How many numbers the groups' parameters hold once every group has its width."""
-    touched = {name for group in groups for name in (*rows_of(group), *columns_of(group))}
-    shapes = {name: list(parameters[name].shape) for name in touched & parameters.keys()}
-    for group in groups:
-        for name in rows_of(group):
-            if name in shapes and shapes[name][0] == group.neurons:
-                shapes[name][0] = width_of[group.name]
-        for name in columns_of(group):
-            if name in shapes:
-                shapes[name][1] = width_of[group.name]
-    return sum(math.prod(shape) for shape in shapes.values())
-
-
 def _width(neurons: int, share: float, round_to: int) -> int:
     if share == 1:
         return neurons
@@ -157,40 +175,64 @@ def _width(neurons: int, share: float, round_to: int) -> int:
     return min(neurons, multiples * round_to)
 
 
-def _within(
-    budget: Budget, groups: Sequence[Group], parameters: Parameters, *, round_to: int
+def _by_error(
+    budget: Budget, cost: Cost, prices: Mapping[str, Price], *, round_to: int
 ) -> dict[str, int]:
-    """The largest common share of neurons that stays within the budget.
+    """The fewest parameters of the descent whose expected error stays below the target.
 
     Raises:
-        ArgumentError: When even the least widths do not.
+        ArgumentError: When nothing is known of errors.
     """
-    total = sum(tensor.numel() for tensor in parameters.values())
-    neurons = sum(group.neurons for group in groups)
-    everything = {group.name: group.neurons for group in groups}
-    fixed = total - parameters_kept(everything, groups, parameters)
+    if not prices:
+        raise ArgumentError(
+            f"{budget} needs a method that knows what each size costs; pass method='optimal'"
+        )
+    stages = descend(prices, cost, round_to=round_to)
+    found = [stage for stage in stages if stage.error <= budget.target**2]
+    return dict(found[-1].widths)
 
-    def kept(width_of: Mapping[str, int]) -> float:
-        if budget.neurons is not None:
-            return sum(width_of.values()) / neurons
-        return (fixed + parameters_kept(width_of, groups, parameters)) / total
+
+def _by_cost(
+    budget: Budget,
+    groups: Sequence[Group],
+    cost: Cost,
+    *,
+    prices: Mapping[str, Price],
+    round_to: int,
+) -> dict[str, int]:
+    """Widths within a share of the whole network's cost.
+
+    Raises:
+        ArgumentError: When even the least widths exceed it.
+    """
+    everything = {group.name: group.neurons for group in groups}
+    least = {group.name: _width(group.neurons, 0.0, round_to) for group in groups}
+    limit = budget.target * cost.of(everything) * (1 + 1e-12)
+    if cost.of(least) > limit:
+        share = math.ceil(cost.of(least) / cost.of(everything) * 10_000) / 10_000
+        raise ArgumentError(
+            f"{budget} cannot be reached: with the least widths {share:.4f} of the "
+            f"{budget.kind} stay; ask for that share or more, or lower round_to"
+        )
+    if budget.target == 1:
+        return everything
+    if not prices:
+        return _common_share(groups, lambda found: cost.of(found) <= limit, round_to=round_to)
+    stages = descend(prices, cost, round_to=round_to)
+    first = next(stage for stage in stages if stage.cost <= limit)
+    return dict(refill(first, prices, cost, limit=limit, round_to=round_to).widths)
+
+
+def _common_share(
+    groups: Sequence[Group], fits: Callable[[Mapping[str, int]], bool], *, round_to: int
+) -> dict[str, int]:
+    """The largest common share of neurons whose widths fit."""
 
     def at(share: float) -> dict[str, int]:
         return {group.name: _width(group.neurons, share, round_to) for group in groups}
 
-    target = budget.parameters if budget.neurons is None else budget.neurons
-    assert target is not None
     low, high = 0.0, 1.0
-    if kept(at(low)) > target:
-        kind = "parameters" if budget.neurons is None else "neurons"
-        least = math.ceil(kept(at(low)) * 10_000) / 10_000
-        raise ArgumentError(
-            f"Budget({kind}={target}) cannot be reached: with the least widths "
-            f"{least:.4f} of the {kind} stay; ask for that share or more, or lower round_to"
-        )
-    if kept(everything) <= target:
-        return everything
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if kept(at(middle)) <= target else (low, middle)
+        low, high = (middle, high) if fits(at(middle)) else (low, middle)
     return at(low)

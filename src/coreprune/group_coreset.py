@@ -2,26 +2,42 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
 
-from coreprune.core.coreset import Method, select
-from coreprune.core.moments import Moments, uncentred
+from coreprune.core.coreset import Method, Sampler, select
 from coreprune.core.reconstruction import expected_error
 from coreprune.core.sample_size import error_of_draws, spread
-from coreprune.core.selection.optimal import optimal_shared
+from coreprune.core.selection.paths import Reader, solved
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
-from coreprune.core.subset import WeightedSubset
+from coreprune.core.subset import WeightedSubset, reweighted
 from coreprune.graph.cut import Cut
 from coreprune.graph.groups import Group, passengers_of
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
+from coreprune.group_moments import View
 from coreprune.result import GroupRecord
 
 DELTA = 0.05
 """The probability with which a guaranteed error may fail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """Neurons chosen under a law of the queries.
+
+    Attributes:
+        kept: Their indices, sorted. Shape (m,).
+        views: What each consumer sees of all neurons.
+        roots: L of each consumer: ‖L e‖² is what its error e changes an output by, squared.
+    """
+
+    kept: Tensor
+    views: Sequence[View]
+    roots: Sequence[Tensor]
 
 
 def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
@@ -31,10 +47,10 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
     method: Method,
     num_neurons: int,
     query_radius: float,
-    moments: Sequence[Moments],
+    selection: Selection | None,
     generator: Generator,
 ) -> tuple[Cut, GroupRecord]:
-    """Choose the neurons of a group that stay, for all its consumers at once.
+    """The new weights of all consumers of a group for the neurons that stay.
 
     A neuron's sensitivity is its largest over the consumers; each consumer may see it through
     passengers of its own.
@@ -45,7 +61,7 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
         method: How to choose.
         num_neurons: How many stay.
         query_radius: β, of the producer's input.
-        moments: Of the neurons as each consumer sees them; only "optimal" needs them.
+        selection: The neurons that stay, for methods with a law; the others choose here.
         generator: The source of randomness, on the CPU.
 
     Returns:
@@ -62,11 +78,14 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
         )
         for layer in layers
     )
-    if method == "optimal":
-        subsets = _optimal(group, layers, moments, num_neurons=num_neurons)
+    if num_neurons == group.neurons:
+        everything = torch.arange(group.neurons)
+        subsets = tuple(reweighted(layer.weights, everything) for layer in layers)
+    elif selection is not None:
+        subsets = solved(_readers(selection), selection.kept)
     else:
         subset = select(
-            method,
+            cast("Sampler", method),
             layers[0].points,
             torch.cat([layer.weights for layer in layers]),
             sensitivities=s,
@@ -74,6 +93,7 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
             generator=generator,
         )
         subsets = _split(subset, layers)
+    errors = _errors(selection, subsets) if selection is not None else (None, None)
     record = GroupRecord(
         name=group.name,
         passengers=passengers_of(group),
@@ -85,32 +105,32 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
         query_radius=query_radius,
         total_sensitivity=float(s.sum()),
         guaranteed_error=_guarantee(subsets[0].num_draws, s, layers, query_radius=query_radius),
-        expected_error=_expected(layers, moments, subsets),
+        expected_error=errors[0],
+        output_error=errors[1],
+        ridge=_worst(subset.ridge for subset in subsets),
+        condition_number=_worst(subset.condition_number for subset in subsets),
     )
-    return _cut_of(group, subsets), record
+    return _cut_of(group, subsets, selection), record
 
 
-def _cut_of(group: Group, subsets: Sequence[WeightedSubset]) -> Cut:
+def _cut_of(group: Group, subsets: Sequence[WeightedSubset], selection: Selection | None) -> Cut:
+    shifts = [subset.bias_shift for subset in subsets]
+    if selection is not None and len(subsets[0].indices) < group.neurons:
+        shifts = [shift + view.offset for shift, view in zip(shifts, selection.views, strict=True)]
     return Cut(
         group=group,
         indices=subsets[0].indices,
         weights=tuple(subset.weights for subset in subsets),
         shifts={
-            consumer.affine.bias: subset.bias_shift
-            for consumer, subset in zip(group.consumers, subsets, strict=True)
-            if consumer.affine.bias is not None and subset.bias_shift.any()
+            consumer.affine.bias: shift
+            for consumer, shift in zip(group.consumers, shifts, strict=True)
+            if consumer.affine.bias is not None and shift.any()
         },
     )
 
 
-def _optimal(
-    group: Group, layers: Sequence[Layer], moments: Sequence[Moments], *, num_neurons: int
-) -> tuple[WeightedSubset, ...]:
-    readers = [
-        (layer.weights, own if consumer.free_bias else uncentred(own))
-        for layer, own, consumer in zip(layers, moments, group.consumers, strict=True)
-    ]
-    return optimal_shared(readers, num_neurons=num_neurons)
+def _readers(selection: Selection) -> list[Reader]:
+    return [(view.weights, view.moments) for view in selection.views]
 
 
 def _split(subset: WeightedSubset, layers: Sequence[Layer]) -> tuple[WeightedSubset, ...]:
@@ -126,18 +146,24 @@ def _split(subset: WeightedSubset, layers: Sequence[Layer]) -> tuple[WeightedSub
     )
 
 
-def _expected(
-    layers: Sequence[Layer], moments: Sequence[Moments], subsets: Sequence[WeightedSubset]
-) -> float | None:
-    """The root mean square, over the law and all outputs, of what the consumers' inputs change."""
-    if not moments:
-        return None
-    outputs = sum(len(layer.weights) for layer in layers)
-    total = sum(
-        expected_error(layer.weights, own, subset)
-        for layer, own, subset in zip(layers, moments, subsets, strict=True)
-    )
-    return math.sqrt(total / outputs)
+def _errors(
+    selection: Selection, subsets: Sequence[WeightedSubset]
+) -> tuple[float | None, float | None]:
+    """Root mean squares over the law of what the cut changes: the consumers' inputs, the outputs."""
+    if len(subsets[0].indices) == selection.views[0].weights.shape[1]:
+        return 0.0, 0.0
+    own, outputs, count = 0.0, 0.0, 0
+    for view, root, subset in zip(selection.views, selection.roots, subsets, strict=True):
+        own += expected_error(view.weights, view.moments, subset)
+        seen = replace(subset, weights=root @ subset.weights, bias_shift=root @ subset.bias_shift)
+        outputs += expected_error(root @ view.weights, view.moments, seen)
+        count += len(view.weights)
+    return math.sqrt(own / count), math.sqrt(outputs)
+
+
+def _worst(values: Iterable[float | None]) -> float | None:
+    """The largest of the consumers' numbers, None where nothing was solved."""
+    return max((value for value in values if value is not None), default=None)
 
 
 def _largest(values: Iterable[Tensor]) -> Tensor:

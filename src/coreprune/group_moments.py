@@ -1,13 +1,14 @@
-"""How a group's activations vary under the law: closed form along chains, sampled elsewhere."""
+"""What every reader of a group sees under the law: closed form along chains, sampled elsewhere."""
 
-import functools
-import itertools
-import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from torch import Generator, Tensor
+import torch
+from torch import Tensor
 
 from coreprune.core.moments import (
+    CrossSum,
     Moments,
     MomentSum,
     activation_moments,
@@ -15,66 +16,93 @@ from coreprune.core.moments import (
     matched,
     recovered_inputs,
     restricted,
+    uncentred,
 )
-from coreprune.graph.groups import Group
-from coreprune.graph.ir import Affine, Elementwise, Graph, Norm, Parameters, Reshape
+from coreprune.core.reconstruction import refitted
+from coreprune.graph.groups import Consumer, Group
+from coreprune.graph.ir import Affine, Norm, Parameters
 from coreprune.graph.layer import Layer, layer_of
-from coreprune.queries.ball import Ball
 from coreprune.queries.gaussian import Gaussian
-from coreprune.query_calls import drawn_calls
-from coreprune.shells.torch_module.calls import run
+from coreprune.queries.impressions import Impressions
+from coreprune.query_calls import Law, drawn, input_values
+from coreprune.shells.torch_module.calls import Call, batch_size, run
 from coreprune.shells.torch_module.layer_inputs import watch_inputs
+from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.modules import with_tensors
 from coreprune.shells.torch_module.subject import Subject
 
-ROWS_A_NEURON = 10
-"""Activations sampled for every neuron of the widest group: fewer cost accuracy."""
+ROWS_A_NEURON, LEAST_ROWS = 10, 10_000
+"""Activations sampled for every neuron of the widest group, and in all: fewer cost accuracy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """A group as one reader sees it.
+
+    Attributes:
+        weights: W in float64: what of the neurons as they are now comes nearest to what the reader
+            got from the original. Shape (k, n).
+        moments: Of the neurons; about zero instead of the mean for a reader without a bias to shift.
+        offset: What the reader's bias has to gain besides, in float64. Shape (k,).
+    """
+
+    weights: Tensor
+    moments: Moments
+    offset: Tensor
 
 
 class GroupMoments:
-    """The moments of every group, each computed when it is first asked for.
+    """The views of every group, each computed when it is first asked for.
 
-    A group has a closed form when its producer reads the network's input or another such group;
-    there Gaussian pre-activations are exact for the first layer and an approximation further up.
+    Under a Gaussian law a group has a closed form when its producer reads the network's input or
+    another such group; there Gaussian pre-activations are exact for the first layer and an
+    approximation further up.
     """
 
     def __init__(
-        self, subject: Subject, groups: Sequence[Group], *, law: Gaussian | None, seed: int
+        self, subject: Subject, groups: Sequence[Group], *, law: Law | None, seed: int
     ) -> None:
-        self.subject, self.groups, self.law, self.seed = subject, groups, law, seed
-        self.roots = _roots(subject.graph)
+        self.subject, self.groups, self.seed = subject, groups, seed
+        self.law: Law = law or Gaussian()
+        self.is_matched = law is None
+        self.roots = input_values(subject.graph)
         self.feeders = {
             consumer.affine.weight: (group, position)
             for group in groups
             for position, consumer in enumerate(group.consumers)
         }
         self.sampled: Mapping[str, MomentSum] | None = None
+        self.drawn: list[Call] = []
 
     def words(self) -> str:
         """The law, and where it was sampled."""
         sampled = [g.name for g in self.groups if not self.has_closed_form(g.producer)]
-        law = f"independent normal inputs of deviation {(self.law or Gaussian()).deviation:.4g}"
-        if self.law is None and self.reads_statistics():
+        law = self.law.words
+        if self.is_matched and self.reads_statistics():
             law += ", moments matched to the running statistics of batch normalisations"
         if not sampled:
             return f"{law}, in closed form"
+        if len(sampled) == len(self.groups):
+            return f"{law}, sampled"
         return f"{law}, sampled for {', '.join(sampled)}, in closed form elsewhere"
 
     def input_moments(self, layers: Sequence[Layer]) -> Moments:
         """The law of the network's input as the layers that read it see it."""
         told = next((layer for layer in layers if layer.seen is not None), None)
-        if self.law is None and told is not None and told.seen is not None:
+        if self.is_matched and told is not None and told.seen is not None:
             mean, variance = told.seen
             return recovered_inputs(told.points, told.bias, mean=mean, variance=variance)
-        return (self.law or Gaussian()).moments(layers[0].points.shape[1])
+        assert isinstance(self.law, Gaussian)  # no other law has a closed form
+        return self.law.moments(layers[0].points.shape[1])
 
     def before_activation(self, layer: Layer, inputs: Moments) -> Moments:
         """The moments of the pre-activations, with the data's statistics where they are known."""
         z = affine_moments(layer.points, layer.bias, inputs)
-        return z if self.law is not None or layer.seen is None else matched(z, *layer.seen)
+        return z if not self.is_matched or layer.seen is None else matched(z, *layer.seen)
 
-    def start(self) -> "_Run":
+    def start(self) -> "Run":
         """A fresh pass over the groups, before anything is cut."""
-        return _Run(self)
+        return Run(self)
 
     def reads_statistics(self) -> bool:
         """Whether a group with a closed form has a normalisation right behind its producer."""
@@ -88,6 +116,8 @@ class GroupMoments:
 
     def has_closed_form(self, producer: Affine) -> bool:
         """Whether the law of a layer's input is known without sampling."""
+        if not isinstance(self.law, Gaussian):
+            return False
         if producer.weight in self.feeders:
             return self.has_closed_form(self.feeders[producer.weight][0].producer)
         return producer.input in self.roots
@@ -98,6 +128,15 @@ class GroupMoments:
             self.sampled = self._sample()
         return tuple(self.sampled[consumer.affine.weight].moments() for consumer in group.consumers)
 
+    def calls(self, groups: Sequence[Group]) -> Iterator[Call]:
+        """The queries that the moments of these groups are taken over; the same each time."""
+        wanted = max(LEAST_ROWS, ROWS_A_NEURON * max(group.neurons for group in groups))
+        if not isinstance(self.law, Impressions):
+            return drawn(self.law, self.subject, seed=self.seed, examples=wanted)
+        if sum(map(batch_size, self.drawn)) < wanted:  # dear to make, so made once
+            self.drawn = list(drawn(self.law, self.subject, seed=self.seed, examples=wanted))
+        return iter(self.drawn)
+
     def _sample(self) -> Mapping[str, MomentSum]:
         """Run queries of the law through the original and sum up what the consumers read."""
         groups = [group for group in self.groups if not self.has_closed_form(group.producer)]
@@ -106,26 +145,84 @@ class GroupMoments:
         }
         weights = {name: self.subject.graph.parameters[name] for name in sums}
         wanted = ROWS_A_NEURON * max(group.neurons for group in groups)
-        draw = functools.partial(
-            (self.law or Gaussian()).sample, generator=Generator().manual_seed(self.seed)
-        )
-        with watch_inputs(weights, lambda name, batch: sums[name].add(batch)):
-            for call in itertools.islice(drawn_calls(self.subject, draw), wanted):
+        for call in self.calls(groups):
+            with watch_inputs(weights, lambda name, batch: sums[name].add(batch)):
+                run(self.subject.working, call)  # the law itself may run the model between calls
+            if min(total.count for total in sums.values()) >= max(wanted, LEAST_ROWS):
+                break
+        _warn_of_few(groups, sums)
+        return sums
+
+    def against(
+        self, group: Group, parameters: Parameters
+    ) -> dict[str, tuple[MomentSum, CrossSum]]:
+        """What the consumers read once layers before them are cut, beside what they got before.
+
+        Args:
+            group: The group.
+            parameters: The network's tensors as earlier cuts left them.
+
+        Returns:
+            By the consumer's weight: the moments of the neurons h' as they are now, and those of
+            W h − W' h' with h'.
+        """
+        names = [consumer.affine.weight for consumer in group.consumers]
+        original = {name: self.subject.graph.parameters[name] for name in names}
+        changed = {
+            name: tensor
+            for name, tensor in parameters.items()
+            if tensor is not self.subject.graph.parameters[name]
+        }
+        cut = with_tensors(self.subject.working, changed)
+        present = {name: tensors_of(cut)[name] for name in names}
+        sums = {name: (MomentSum(), CrossSum()) for name in names}
+        before: dict[str, Tensor] = {}
+
+        def remember(name: str, batch: Tensor) -> None:
+            before[name] = _rows(batch) @ original[name].double().T
+
+        def compare(name: str, batch: Tensor) -> None:
+            rows = _rows(batch)
+            sums[name][0].add(rows)
+            sums[name][1].add(before[name] - rows @ present[name].double().T, rows)
+
+        for call in self.calls([group]):
+            with watch_inputs(original, remember):
                 run(self.subject.working, call)
-                if min(total.count for total in sums.values()) >= wanted:
-                    break
+            with watch_inputs(present, compare):
+                run(cut, call)
         return sums
 
 
-class _Run:
-    """Moments as cuts go on: what reads a cut group sees the neurons that are left."""
+class Run:
+    """Views as cuts go on: what reads a cut group sees the neurons that are left."""
 
     def __init__(self, source: GroupMoments) -> None:
         self.source = source
         self.known: dict[str, tuple[Moments, ...]] = {}
+        self.rank = {group.name: position for position, group in enumerate(source.groups)}
+        self.cuts: list[int] = []
+
+    def views(self, group: Group, parameters: Parameters) -> tuple[View, ...]:
+        """One for each consumer, through the passengers on its way.
+
+        Where moments are sampled and layers before the group have been cut, what the consumers got
+        in the original is fitted by the neurons as they are now: errors do not add up.
+        """
+        if self.source.has_closed_form(group.producer) or not self._follows_a_cut(group):
+            moments = self.of(group, parameters)
+            return tuple(
+                _plain(consumer, own, parameters)
+                for consumer, own in zip(group.consumers, moments, strict=True)
+            )
+        sums = self.source.against(group, parameters)
+        return tuple(
+            _fitted(consumer, *sums[consumer.affine.weight], parameters)
+            for consumer in group.consumers
+        )
 
     def of(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
-        """One for each consumer, through the passengers on its way."""
+        """The moments of the neurons as each consumer sees them."""
         if group.name not in self.known:
             self.known[group.name] = (
                 self._closed(group, parameters)
@@ -136,10 +233,14 @@ class _Run:
 
     def cut(self, group: Group, indices: Tensor) -> None:
         """Tell that only these neurons of a group are left."""
+        self.cuts.append(self.rank[group.name])
         if group.name in self.known:
             self.known[group.name] = tuple(
                 restricted(moments, indices) for moments in self.known[group.name]
             )
+
+    def _follows_a_cut(self, group: Group) -> bool:
+        return any(rank < self.rank[group.name] for rank in self.cuts)
 
     def _closed(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
         producer = group.producer
@@ -155,27 +256,38 @@ class _Run:
         )
 
 
-def _roots(graph: Graph) -> frozenset[str]:
-    """Flat values that are an input of the network, reshaped at the most."""
-    roots = set(graph.inputs)
-    for node in graph.nodes:
-        if isinstance(node, Reshape) or (isinstance(node, Elementwise) and _is_identity(node)):
-            roots |= {node.output} if node.input in roots else set()
-    return frozenset(name for name in roots if len(graph.shapes.get(name, ())) == 2)
+def _plain(consumer: Consumer, moments: Moments, parameters: Parameters) -> View:
+    weights = parameters[consumer.affine.weight].double()
+    own = moments if consumer.free_bias else uncentred(moments)
+    return View(weights=weights, moments=own, offset=weights.new_zeros(len(weights)))
 
 
-def _is_identity(node: Elementwise) -> bool:
-    return not node.parameters and node.build().name == "identity"
+def _fitted(consumer: Consumer, present: MomentSum, lost: CrossSum, parameters: Parameters) -> View:
+    weights = parameters[consumer.affine.weight].double()
+    moments, mean, cross = present.moments(), lost.mean(), lost.covariance()
+    if not consumer.free_bias:
+        cross = cross + torch.outer(mean, moments.mean)
+        moments, mean = uncentred(moments), torch.zeros_like(mean)
+    correction = refitted(cross, moments)
+    offset = mean - correction @ moments.mean
+    return View(weights=weights + correction, moments=moments, offset=offset)
 
 
-def law_of(queries: Ball | Gaussian | None, subject: Subject) -> Gaussian | None:
-    """The law of the inputs that the user stands for, or None to choose one from the model.
+def _rows(batch: Tensor) -> Tensor:
+    return batch.reshape(-1, batch.shape[-1]).double()
 
-    Entries on the sphere of radius β are nearly normal with deviation β / √d.
-    """
-    if isinstance(queries, Gaussian):
-        return queries
-    if isinstance(queries, Ball):
-        entries = subject.call.tensors()[0][0].numel()
-        return Gaussian(queries.radius / math.sqrt(max(1, entries)))
-    return None
+
+def _warn_of_few(groups: Sequence[Group], sums: Mapping[str, MomentSum]) -> None:
+    few = {
+        group.name: (sums[consumer.affine.weight].count, group.neurons)
+        for group in groups
+        for consumer in group.consumers
+        if sums[consumer.affine.weight].count < group.neurons
+    }
+    if few:
+        listing = ", ".join(f"{name} ({rows} for {n})" for name, (rows, n) in few.items())
+        warnings.warn(
+            f"fewer queries than neurons: {listing}; the weights fit those queries alone, the "
+            f"ridge is in the record; pass at least {ROWS_A_NEURON} rows a neuron",
+            stacklevel=2,
+        )

@@ -1,14 +1,20 @@
-"""The one natural way through: model, graph, groups, budget, cut, postcondition, result."""
+"""The one natural way through: model, graph, groups, moments, path, budget, cut, result."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
-from coreprune.budget import Keep, check_keep, widths
+from coreprune.allocation import Price
+from coreprune.budget import Budget, Keep, check_keep, widths
 from coreprune.core.coreset import Method, check_method
+from coreprune.core.reconstruction import Path
+from coreprune.core.selection.paths import PathMethod, follows_a_path, kept_at, path_of
+from coreprune.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
+from coreprune.curve import curve
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.cut import Cut, columns_of, shrink, widen
 from coreprune.graph.groups import (
@@ -20,21 +26,25 @@ from coreprune.graph.groups import (
     passengers_of,
 )
 from coreprune.graph.ir import Parameters
-from coreprune.group_coreset import group_coreset
-from coreprune.group_moments import GroupMoments, law_of
-from coreprune.queries.ball import Ball
-from coreprune.queries.gaussian import Gaussian
+from coreprune.group_coreset import Selection, group_coreset
+from coreprune.group_moments import GroupMoments, Run
+from coreprune.group_prices import Responses, path_and_price, responses, weighted_readers
+from coreprune.measured_error import OutputChange, output_change
+from coreprune.progress import Progress, silent
+from coreprune.query_calls import Law, drawn
+from coreprune.query_law import choose_law
 from coreprune.query_space import QuerySpace, query_space
 from coreprune.result import GroupRecord, PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
+from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import nonfinite, with_tensors
 from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.subject import Subject, prepare
 
 Order = Literal["top_down", "bottom_up"]
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many of it are done, and how many there are."""
+MEASURED = 1024
+"""Fresh queries on which the outputs of both networks are compared."""
 
 
 def prune(  # noqa: PLR0913 (the public face: one argument a decision of the user)
@@ -44,7 +54,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     keep: Keep,
     method: Method = "optimal",
     order: Order | None = None,
-    queries: Ball | Gaussian | None = None,
+    queries: Law | None = None,
     round_to: int = 1,
     skip: Collection[str] = (),
     example_kwargs: Mapping[str, Any] | None = None,
@@ -62,13 +72,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             not name stay whole), or a `Budget`.
         method: "optimal" (least expected error, with optimal weights), "priority" (exact width,
             unbiased), "importance" (the paper's; the width is random, `keep` its expectation),
+            "backward" and "forward" (what "optimal" is made of),
             "uniform" or "magnitude" (comparators).
         order: "top_down" cuts the layers next to the output first, as the paper does; the default
             for "optimal" is "bottom_up", so that later layers see what earlier cuts left.
-        queries: The inputs to plan for. A `Ball` sets the radii and the law of its sphere; a
-            `Gaussian` the law alone. By default radii come from the largest example, and the law
-            is the standard normal one, with moments matched to the statistics that batch
-            normalisations have kept.
+        queries: The inputs to plan for: a law, of which `Ball`, `Sphere`, `Box` and `Samples` set
+            the radii as well. By default radii come from the largest example, and the law from the
+            model: moments matched to what batch normalisations remember, else `Impressions` of a
+            network whose first layer reads its input as it is, else standard normal inputs.
         round_to: Widths become multiples of this where the method's width is exact and as many
             neurons are alive on the ball.
         skip: Names of layers whose neurons all stay, or of modules that hold such layers.
@@ -97,7 +108,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     """
     _check(keep=keep, method=method, order=order, round_to=round_to, seed=seed)
     _check_queries(queries)
-    tell = progress or _silent
+    tell = progress or silent
     tell("reading the model", 0, 1)
     subject = prepare(
         model, example_inputs, example_kwargs=example_kwargs, dynamic_shapes=dynamic_shapes
@@ -106,29 +117,33 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     partition = find_groups(subject.graph, skip=skip)
     if not partition.groups:
         raise UnsupportedModelError(_nothing_to_cut(subject, partition))
-    trained = dict(subject.working.named_parameters())
-    order = order or ("bottom_up" if method == "optimal" else "top_down")
-    law = law_of(queries, subject)
+    order = order or ("bottom_up" if follows_a_path(method) else "top_down")
+    choice = choose_law(queries, subject, partition.groups)
+    space = query_space(subject, partition.groups, queries=queries, seed=int(seed))
+    moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(seed))
+    costs = _costs(subject, partition.groups)
+    prices = _Prices()
+    if follows_a_path(method):
+        tell("pricing every size", 0, 1)
+        prices = _priced(moments, method)
     plan = _Plan(
         method=method,
         groups=partition.groups if order == "bottom_up" else partition.groups[::-1],
-        widths=widths(keep, partition.groups, trained, round_to=round_to),
-        space=query_space(
-            subject,
-            partition.groups,
-            queries=queries if isinstance(queries, Ball) else None,
-            seed=int(seed),
-        ),
-        moments=GroupMoments(subject, partition.groups, law=law, seed=int(seed)),
+        widths=widths(keep, partition.groups, costs, prices=prices.of, round_to=round_to),
+        space=space,
+        moments=moments,
+        prices=prices,
         seeds=_seeds(partition.groups, int(seed)),
     )
     outcome = _cut_soundly(subject, plan, tell)
-    original = tensors_of(subject.source)
     changed = {  # the rest comes from the source: running the copy may have changed its buffers
         name: tensor
         for name, tensor in outcome.parameters.items()
         if tensor is not subject.graph.parameters[name]
     }
+    trained = dict(subject.working.named_parameters())
+    original = tensors_of(subject.source)
+    change = _measured(subject, changed, plan)
     return PruneResult(
         model=with_tensors(subject.source, changed),
         groups=tuple(
@@ -144,13 +159,31 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         order=order,
         seed=int(seed),
         query_space=plan.space.words,
-        law=plan.moments.words() if method == "optimal" else "none: the method needs no law",
+        law=f"{moments.words()}; {choice.why}" if prices.of else "none: the method needs no law",
+        expected_error=_expected(outcome.records.values()),
+        measured_error=change.error if change else None,
+        output_spread=change.spread if change else None,
+        curve=curve(prices.of, costs, kind=_saved(keep), round_to=round_to),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
-        notes=subject.graph.notes,
+        notes=(*subject.graph.notes, *prices.notes),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Prices:
+    """What the groups' neurons are worth; empty for methods that do not ask."""
+
+    of: Mapping[str, Price] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    responses: Responses = field(default_factory=lambda: Responses(roots={}))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a careful user should know."""
+        return () if self.responses.note is None else (self.responses.note,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,7 +195,52 @@ class _Plan:
     widths: Mapping[str, int]
     space: QuerySpace
     moments: GroupMoments
+    prices: _Prices
     seeds: Mapping[str, int]
+
+
+def _priced(moments: GroupMoments, method: PathMethod) -> _Prices:
+    """The path and the price of every group in the original network."""
+    answer, run = responses(moments), moments.start()
+    parameters = moments.subject.graph.parameters
+    found = {
+        group.name: path_and_price(group, run.views(group, parameters), answer, method=method)
+        for group in moments.groups
+    }
+    return _Prices(
+        of={name: price for name, (_, price) in found.items()},
+        paths={name: path for name, (path, _) in found.items()},
+        responses=answer,
+    )
+
+
+def _costs(subject: Subject, groups: Sequence[Group]) -> dict[str, Cost]:
+    """By the names of the budget's targets; what buffers hold costs nothing."""
+    trained = dict(subject.working.named_parameters())
+    return {
+        "parameters": parameter_cost(groups, trained),
+        "flops": flop_cost(groups, subject.graph, total=flops(subject.working, subject.call)),
+        "bytes": byte_cost(groups, trained),
+        "neurons": neuron_cost(groups),
+    }
+
+
+def _saved(keep: Keep) -> str:
+    """The cost that the curve descends in."""
+    return keep.kind if isinstance(keep, Budget) and keep.kind != "error" else "parameters"
+
+
+def _expected(records: Iterable[GroupRecord]) -> float | None:
+    errors = [record.output_error for record in records]
+    known = [error for error in errors if error is not None]
+    return math.hypot(*known) if len(known) == len(errors) else None
+
+
+def _measured(subject: Subject, changed: Mapping[str, Tensor], plan: _Plan) -> OutputChange | None:
+    """How far the outputs are apart on queries that chose nothing."""
+    moments = plan.moments
+    calls = drawn(moments.law, subject, seed=moments.seed + 1, examples=MEASURED)
+    return output_change(subject.working, with_tensors(subject.working, changed), calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -231,7 +309,7 @@ def _cut_each(
 
     A group whose cut is not sound stays as it was.
     """
-    moments = plan.moments.start()
+    run = plan.moments.start()
     for done, group in enumerate(plan.groups):
         tell("checking layer by layer" if is_sound else "cutting", done, len(plan.groups))
         cut, record = group_coreset(
@@ -240,7 +318,7 @@ def _cut_each(
             method=plan.method,
             num_neurons=plan.widths[group.name],
             query_radius=plan.space.radii[group.name],
-            moments=moments.of(group, outcome.parameters) if plan.method == "optimal" else (),
+            selection=_selected(plan, run, group, outcome),
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
         trial = _Outcome(
@@ -249,9 +327,25 @@ def _cut_each(
             records={**outcome.records, group.name: record},
         )
         if is_sound is None or is_sound(group, trial):
-            moments.cut(group, cut.indices)
+            run.cut(group, cut.indices)
             outcome = trial
     return outcome
+
+
+def _selected(plan: _Plan, run: Run, group: Group, outcome: _Outcome) -> Selection | None:
+    """The neurons of a group that stay, seen from the network as earlier cuts left it."""
+    if not follows_a_path(plan.method):
+        return None
+    views = run.views(group, outcome.parameters)
+    rows = {cut.group.producer.weight: cut.indices for cut in outcome.cuts}
+    roots = [
+        plan.prices.responses.root(consumer.affine.weight, rows.get(consumer.affine.weight))
+        for consumer in group.consumers
+    ]
+    readers = weighted_readers(views, roots)
+    path = plan.prices.paths[group.name] if not outcome.cuts else path_of(plan.method, readers)
+    kept = kept_at(plan.method, readers, path, num_neurons=plan.widths[group.name])
+    return Selection(kept=kept, views=views, roots=roots)
 
 
 def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:
@@ -261,9 +355,11 @@ def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:
 
 
 def _check_queries(queries: object) -> None:
-    if queries is not None and not isinstance(queries, Ball | Gaussian):
+    if queries is not None and not isinstance(queries, Law):
+        names = ", ".join(sorted(kind.__name__ for kind in get_args(Law)))
         raise ArgumentError(
-            f"queries must be a coreprune.Ball, a coreprune.Gaussian or None, got {queries!r}"
+            f"queries must be None or one of {names}, got {type(queries).__name__}; "
+            "for inputs of your own pass coreprune.Samples(inputs)"
         )
 
 
@@ -299,7 +395,3 @@ def _check(*, keep: Keep, method: str, order: str | None, round_to: object, seed
         raise ArgumentError(f"round_to must be a whole number of at least 1, got {round_to!r}")
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise ArgumentError(f"seed must be a whole number of at least 0, got {seed!r}")
-
-
-def _silent(what: str, done: int, of: int) -> None:
-    """No progress is shown."""

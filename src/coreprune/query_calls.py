@@ -1,15 +1,27 @@
-"""The example call with its inputs drawn anew from a law."""
+"""Calls of the network with its inputs drawn from a law."""
 
+import functools
 from collections.abc import Callable, Iterator
 
-from torch import Tensor
-from torch.utils import _pytree as pytree
+import torch
+from torch import Generator, Tensor
 
-from coreprune.shells.torch_module.calls import Call, run
+from coreprune.errors import ArgumentError
+from coreprune.graph.ir import Affine, Elementwise, Graph, Reshape
+from coreprune.queries.ball import Ball
+from coreprune.queries.box import Box
+from coreprune.queries.gaussian import Gaussian
+from coreprune.queries.impressions import Impressions
+from coreprune.queries.samples import Samples
+from coreprune.queries.sphere import Sphere
+from coreprune.shells.torch_module.calls import Call, batch_size, first_line, run
+from coreprune.shells.torch_module.outputs import leaves_of
 from coreprune.shells.torch_module.subject import Subject
 
 BATCH = 256
 """Queries in one call, where the model takes a batch of that size."""
+
+Law = Ball | Box | Gaussian | Impressions | Samples | Sphere
 
 Sample = Callable[[tuple[int, ...]], Tensor]
 
@@ -20,6 +32,39 @@ def only_input(call: Call) -> Tensor | None:
     if len(tensors) != 1 or tensors[0].ndim < 2 or not tensors[0].is_floating_point():
         return None
     return tensors[0] if tensors[0].numel() else None
+
+
+def calls_of(law: Law, subject: Subject, *, seed: int) -> Iterator[Call]:
+    """Calls with inputs from a law: without end, but for the user's samples.
+
+    Args:
+        law: What inputs are like.
+        subject: The model under work.
+        seed: Fixes what is drawn.
+
+    Yields:
+        Calls, in large batches where the model takes them.
+
+    Raises:
+        ArgumentError: When samples do not run through the model, or hold NaN.
+    """
+    generator = Generator().manual_seed(seed)
+    if isinstance(law, Samples):
+        yield from _given(law, subject)
+    elif isinstance(law, Impressions):
+        yield from _impressed(law, subject, generator=generator)
+    else:
+        yield from drawn_calls(subject, functools.partial(law.sample, generator=generator))
+
+
+def drawn(law: Law, subject: Subject, *, seed: int, examples: int) -> Iterator[Call]:
+    """The first calls of a law, until they hold so many examples or the law has no more."""
+    count = 0
+    for call in calls_of(law, subject, seed=seed):
+        yield call
+        count += batch_size(call)
+        if count >= examples:
+            return
 
 
 def drawn_calls(subject: Subject, sample: Sample) -> Iterator[Call]:
@@ -42,6 +87,81 @@ def drawn_calls(subject: Subject, sample: Sample) -> Iterator[Call]:
         yield _drawn(subject, sample, least)
 
 
+def first_points(graph: Graph) -> Tensor | None:
+    """The weights of the layers that read the network's flat input, one under the other.
+
+    Returns:
+        P of shape (n, d), or None when no layer reads it as it is.
+    """
+    roots = input_values(graph)
+    found = [
+        graph.parameters[node.weight]
+        for node in graph.nodes
+        if isinstance(node, Affine) and node.input in roots
+    ]
+    return torch.cat(found) if found else None
+
+
+def input_values(graph: Graph) -> frozenset[str]:
+    """Flat values that are an input of the network, reshaped at the most."""
+    roots = set(graph.inputs)
+    for node in graph.nodes:
+        if isinstance(node, Reshape) or (isinstance(node, Elementwise) and _is_identity(node)):
+            roots |= {node.output} if node.input in roots else set()
+    return frozenset(name for name in roots if len(graph.shapes.get(name, ())) == 2)
+
+
+def _is_identity(node: Elementwise) -> bool:
+    return not node.parameters and node.build().name == "identity"
+
+
+def _impressed(law: Impressions, subject: Subject, *, generator: Generator) -> Iterator[Call]:
+    points = first_points(subject.graph)
+    conviction = functools.partial(_conviction, subject, generator=generator)
+    try:
+        draw = functools.partial(
+            law.sample, points=points, conviction=conviction, generator=generator
+        )
+        calls = drawn_calls(subject, draw)
+        yield next(calls)
+    except (RuntimeError, TypeError, NotImplementedError):  # no derivative, or no fitting output
+        draw = functools.partial(law.sample, points=points, conviction=None, generator=generator)
+        calls = drawn_calls(subject, draw)
+    yield from calls
+
+
+def _conviction(subject: Subject, queries: Tensor, *, generator: Generator) -> Tensor:
+    """The log-probability of a random class, or a random combination of other outputs."""
+    example = only_input(subject.call)
+    call = subject.call.with_tensor(queries.to(example) if example is not None else queries)
+    outputs = [
+        leaf.flatten(1)
+        for leaf in leaves_of(run(subject.working, call, gradients=True))
+        if isinstance(leaf, Tensor) and leaf.requires_grad and len(leaf) == len(queries)
+    ]
+    logits = torch.cat(outputs, dim=1)
+    if len(outputs) == 1 and logits.shape[1] > 1:
+        classes = torch.randint(logits.shape[1], (len(logits), 1), generator=generator)
+        return logits.log_softmax(1).gather(1, classes.to(logits.device)).squeeze(1)
+    return (logits * torch.randn(logits.shape, generator=generator).to(logits)).sum(1)
+
+
+def _given(law: Samples, subject: Subject) -> Iterator[Call]:
+    positional = len(subject.call.args)
+    for args, kwargs in law.batches(positional=positional):
+        call = Call(args=args, kwargs={**subject.call.kwargs, **kwargs}).like(subject.call)
+        try:
+            run(subject.working, call)
+        except Exception as reason:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors())
+            wanted = ", ".join(str(tuple(tensor.shape)) for tensor in subject.call.tensors())
+            raise ArgumentError(
+                f"samples must run through the model, but it raised {type(reason).__name__}: "
+                f"{first_line(reason)} (got {shapes}, the example has {wanted})"
+            ) from reason
+        yield call
+
+
 def _drawn(subject: Subject, sample: Sample, least: int) -> Call:
     def swap(leaf: object) -> object:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
@@ -49,8 +169,7 @@ def _drawn(subject: Subject, sample: Sample, least: int) -> Call:
         shape = (max(least, len(leaf)), *leaf.shape[1:]) if leaf.ndim else ()
         return sample(shape).to(leaf)
 
-    args, kwargs = pytree.tree_map(swap, (subject.call.args, subject.call.kwargs))
-    return Call(args=args, kwargs=kwargs)
+    return subject.call.mapped(swap)
 
 
 def _runs(subject: Subject, call: Call) -> bool:

@@ -12,7 +12,10 @@ from torch import Generator, Tensor
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
 from coreprune.queries.ball import Ball
-from coreprune.query_calls import drawn_calls, only_input
+from coreprune.queries.box import Box
+from coreprune.queries.samples import Samples
+from coreprune.queries.sphere import Sphere
+from coreprune.query_calls import Law, calls_of, drawn_calls, only_input
 from coreprune.shells.torch_module.layer_inputs import largest_input_norms
 from coreprune.shells.torch_module.subject import Subject
 
@@ -31,34 +34,36 @@ class QuerySpace:
 
 
 def query_space(
-    subject: Subject, groups: Sequence[Group], *, queries: Ball | None, seed: int
+    subject: Subject, groups: Sequence[Group], *, queries: Law | None, seed: int
 ) -> QuerySpace:
     """Measure the radius of every group's ball.
 
     Args:
         subject: The model under work.
         groups: Its groups.
-        queries: The ball of network inputs. None takes the ball of the largest example input (of
-            radius √d for d entries where the examples are zero) and the examples themselves, or
-            the examples alone for a network with other inputs than one of floating-point type.
+        queries: What the user plans for: samples count as they are; a ball, a sphere or a box by
+            its largest norm. None, or a law without bounds, takes the ball of the largest example
+            input (of radius √d for d entries where the examples are zero) and the examples
+            themselves, or the examples alone for a network with other inputs than one of
+            floating-point type.
         seed: Fixes the queries drawn.
 
     Returns:
         The radii and their origin.
 
     Raises:
-        ArgumentError: When a ball is given for a network that has not one floating-point input, or
-            nothing that can be planned for reaches a layer.
+        ArgumentError: When a bounded law is given for a network that has not one floating-point
+            input, or nothing that can be planned for reaches a layer.
     """
     image = only_input(subject.call)
-    if queries is not None and image is None:
-        raise ArgumentError(
-            "queries=Ball(...) needs a network with one floating-point input that has a batch "
-            "axis; leave queries out to plan for the norms of the example inputs"
-        )
-    calls = [subject.call] if queries is None else []
-    words = ["the example inputs"] if queries is None else []
-    ball = queries or (None if image is None else _ball_of(image))
+    if isinstance(queries, Samples):
+        calls, words = list(calls_of(queries, subject, seed=seed)), [queries.words]
+        ball = None
+    else:
+        bound = _ball_of_law(queries, image)
+        ball = bound or (None if image is None else _ball_of(image))
+        calls = [subject.call] if bound is None else []
+        words = ["the example inputs"] if bound is None else []
     if ball is not None:
         draw = functools.partial(ball.sample, generator=Generator().manual_seed(seed))
         calls += itertools.islice(drawn_calls(subject, draw), 1)
@@ -70,6 +75,24 @@ def query_space(
     radii = {group.name: norms[group.producer.weight] for group in groups}
     _check_radii(radii)
     return QuerySpace(radii=radii, words=f"layer inputs no larger than on {' and '.join(words)}")
+
+
+def _ball_of_law(queries: Law | None, image: Tensor | None) -> Ball | None:
+    """The ball around the origin that holds all inputs of a bounded law; None for other laws.
+
+    Raises:
+        ArgumentError: When the network's input is not of the kind that the law speaks of.
+    """
+    if not isinstance(queries, Ball | Sphere | Box):
+        return None
+    if image is None:
+        raise ArgumentError(
+            f"queries={type(queries).__name__}(...) needs a network with one floating-point input "
+            "that has a batch axis; leave queries out to plan for the norms of the example inputs"
+        )
+    if isinstance(queries, Box):
+        return Ball(queries.radius(tuple(image.shape[1:])))
+    return Ball(queries.radius)
 
 
 def _ball_of(image: Tensor) -> Ball | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from coreprune.curve import CurvePoint
 from coreprune.shells.torch_module.files import save
 
 
@@ -29,6 +30,10 @@ class GroupRecord:
             norm at most β; None where no theorem speaks of the method or the activation.
         expected_error: Root mean square, over the law of the queries and all consumers' outputs, of
             what their inputs change by this cut; None for methods that need no law.
+        output_error: What that changes the network's outputs by, to first order, likewise.
+        ridge: λ of the systems that the new weights solve, the largest of the consumers'; None
+            where none was solved.
+        condition_number: Of these systems' matrices in the 2-norm, likewise.
     """
 
     name: str
@@ -42,6 +47,9 @@ class GroupRecord:
     total_sensitivity: float
     guaranteed_error: float | None
     expected_error: float | None
+    output_error: float | None
+    ridge: float | None
+    condition_number: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +126,13 @@ class PruneResult:
         order: "top_down" or "bottom_up".
         seed: The seed of all randomness.
         query_space: The inputs that radii were taken from, in words.
-        law: The law of the inputs that expectations are taken over, in words.
+        law: The law of the inputs that expectations are taken over and why it was taken, in words.
+        expected_error: What the outputs change by, to first order and each group's error taken for
+            itself; None for methods that need no law.
+        measured_error: The root mean square change of the outputs on fresh queries of the law (of
+            the user's samples: on the same), in the outputs' units; None without such outputs.
+        output_spread: The standard deviation of the original's outputs on them.
+        curve: The price of every size, from the whole network down; empty for methods without.
         parameters_before: Numbers in the original's parameters.
         parameters_after: Numbers in the pruned model's parameters.
         original_shapes: The original's tensors' shapes by their names.
@@ -134,6 +148,10 @@ class PruneResult:
     seed: int
     query_space: str
     law: str
+    expected_error: float | None
+    measured_error: float | None
+    output_spread: float | None
+    curve: tuple[CurvePoint, ...]
     parameters_before: int
     parameters_after: int
     original_shapes: Mapping[str, tuple[int, ...]]
@@ -155,6 +173,10 @@ class PruneResult:
             "seed": self.seed,
             "query_space": self.query_space,
             "law": self.law,
+            "expected_error": self.expected_error,
+            "measured_error": self.measured_error,
+            "output_spread": self.output_spread,
+            "curve": [asdict(point) for point in self.curve],
             "parameters_before": self.parameters_before,
             "parameters_after": self.parameters_after,
             "original_hash": self.original_hash,

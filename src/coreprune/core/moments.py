@@ -248,3 +248,33 @@ class MomentSum:
             mean=self.shift + offset,
             covariance=self.second / self.count - torch.outer(offset, offset),
         )
+
+
+class CrossSum:
+    """The empirical covariance of two vectors that come in batches of rows, one beside the other."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        empty = torch.zeros(0, dtype=torch.float64)
+        self.shifts, self.firsts, self.second = (empty, empty), (empty, empty), empty
+
+    def add(self, left: Tensor, right: Tensor) -> None:
+        """Take in more rows. Shapes (b, k) and (b, n)."""
+        pair = left.double(), right.double()
+        if self.count == 0:
+            self.shifts = pair[0].mean(0), pair[1].mean(0)
+            self.firsts = torch.zeros_like(self.shifts[0]), torch.zeros_like(self.shifts[1])
+            self.second = self.shifts[0].new_zeros(len(self.shifts[0]), len(self.shifts[1]))
+        a, b = (rows - shift for rows, shift in zip(pair, self.shifts, strict=True))
+        self.firsts = self.firsts[0] + a.sum(0), self.firsts[1] + b.sum(0)
+        self.second.addmm_(a.T, b)
+        self.count += len(a)
+
+    def mean(self) -> Tensor:
+        """Of the left vector. Shape (k,)."""
+        return self.shifts[0] + self.firsts[0] / self.count
+
+    def covariance(self) -> Tensor:
+        """Cov(left, right) with divisor N. Shape (k, n)."""
+        a, b = (first / self.count for first in self.firsts)
+        return self.second / self.count - torch.outer(a, b)

@@ -28,6 +28,11 @@ class Ball:
         if not _is_number(self.radius) or not 0 < self.radius < math.inf:
             raise ArgumentError(f"radius must be positive and finite, got {self.radius!r}")
 
+    @property
+    def words(self) -> str:
+        """The law, for people."""
+        return f"inputs of norm {self.radius:.4g} in random directions"
+
     def sample(self, shape: tuple[int, ...], *, generator: Generator) -> Tensor:
         """Queries of norm β in directions drawn uniformly: where convex errors are largest.
 

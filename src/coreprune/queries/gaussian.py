@@ -28,6 +28,11 @@ class Gaussian:
         if not 0 < self.deviation < math.inf:
             raise ArgumentError(f"deviation must be positive and finite, got {self.deviation}")
 
+    @property
+    def words(self) -> str:
+        """The law, for people."""
+        return f"independent normal inputs of deviation {self.deviation:.4g}"
+
     def moments(self, dimension: int) -> Moments:
         """The law's own mean and covariance, for inputs of d entries."""
         unit = standard_normal(dimension)

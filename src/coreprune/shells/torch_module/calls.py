@@ -1,7 +1,7 @@
 """Example inputs as a call of the model."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,28 @@ class Call:
         """Every tensor in the arguments."""
         return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if _is_tensor(leaf)]
 
+    def with_tensor(self, tensor: Tensor) -> "Call":
+        """The same call with every tensor in it replaced by this one."""
+        return self.mapped(lambda leaf: tensor if _is_tensor(leaf) else leaf)
+
+    def like(self, other: "Call") -> "Call":
+        """The same call on the other's device, floating-point tensors in its floating type."""
+        known = other.tensors()
+        floating = [tensor.dtype for tensor in known if tensor.is_floating_point()]
+
+        def moved(leaf: Any) -> Any:  # noqa: ANN401
+            if not _is_tensor(leaf) or not known:
+                return leaf
+            wide = leaf.is_floating_point() and floating
+            return leaf.to(known[0].device, floating[0] if wide else leaf.dtype)
+
+        return self.mapped(moved)
+
+    def mapped(self, change: Callable[[Any], Any]) -> "Call":
+        """The same call with every leaf of its arguments changed."""
+        args, kwargs = pytree.tree_map(change, (self.args, self.kwargs))
+        return Call(args=args, kwargs=kwargs)
+
 
 def call_of(example_inputs: Any, example_kwargs: Mapping[str, Any] | None) -> Call:  # noqa: ANN401
     """A tuple or list holds the positional arguments; anything else is the only one."""
@@ -34,13 +56,14 @@ def call_of(example_inputs: Any, example_kwargs: Mapping[str, Any] | None) -> Ca
     return Call(args=args, kwargs=dict(example_kwargs or {}))
 
 
-def run(model: nn.Module, call: Call, *, seed: int = 0) -> Any:  # noqa: ANN401
-    """The model's output, without gradients and from the same random state each time.
+def run(model: nn.Module, call: Call, *, seed: int = 0, gradients: bool = False) -> Any:  # noqa: ANN401
+    """The model's output from the same random state each time, without gradients unless asked.
 
     The model gets copies of the inputs: its forward pass may write into them.
     """
     devices = {tensor.device for tensor in call.tensors() if tensor.is_cuda}
-    with ONE_THREAD, torch.no_grad(), torch.random.fork_rng(list(devices)):
+    grad_mode = torch.enable_grad() if gradients else torch.no_grad()
+    with ONE_THREAD, grad_mode, torch.random.fork_rng(list(devices)):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach every device
         for device in devices:
             with torch.cuda.device(device):
@@ -71,6 +94,11 @@ def first_line(reason: BaseException) -> str:
     return next(iter(str(reason).strip().splitlines()), "no message")
 
 
+def batch_size(call: Call) -> int:
+    """The size of axis 0 of the first tensor that has one; 1 where there is none."""
+    return next((len(tensor) for tensor in call.tensors() if tensor.ndim > 0), 1)
+
+
 def other_batch(call: Call) -> Call:
     """The same call with the batch, axis 0 of the first tensor, twice as large."""
     tensors = [tensor for tensor in call.tensors() if tensor.ndim > 0]
@@ -81,12 +109,13 @@ def other_batch(call: Call) -> Call:
             return torch.cat([leaf, leaf])
         return leaf
 
-    args, kwargs = pytree.tree_map(doubled, (call.args, call.kwargs))
-    return Call(args=args, kwargs=kwargs)
+    return call.mapped(doubled)
 
 
 def _copied(leaf: Any) -> Any:  # noqa: ANN401
-    return leaf.detach().clone() if _is_tensor(leaf) else leaf
+    if not _is_tensor(leaf):
+        return leaf
+    return leaf.clone() if torch.is_grad_enabled() else leaf.detach().clone()
 
 
 def _is_tensor(leaf: Any) -> bool:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""What reaches the affine layers of a module for given inputs."""
+"""What reaches the affine layers of a module for given inputs, and what they give."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
@@ -51,18 +51,49 @@ def watch_inputs(
     """
     names = {tensor.data_ptr(): name for name, tensor in weights.items()}
 
-    def watch(source: Tensor, weight: Tensor) -> None:
+    def watch(source: Tensor, weight: Tensor, output: Tensor) -> Tensor:
         name = names.get(weight.data_ptr())
         if name is not None and source.numel():
             see(name, source)
+        return output
 
-    return _AffineInputs(watch)
+    return _AffineLayers(watch)
 
 
-class _AffineInputs(TorchFunctionMode):
-    """Calls back with (input, weight) at every `torch.nn.functional.linear`."""
+def watch_outputs(
+    weights: Mapping[str, Tensor], see: Callable[[str, Tensor], None]
+) -> contextlib.AbstractContextManager[object]:
+    """While it is open, hand over what affine layers give, so that derivatives by it can be taken.
 
-    def __init__(self, watch: Any) -> None:  # noqa: ANN401
+    Args:
+        weights: As in `watch_inputs`.
+        see: Called with the weight's name and the output, of shape (..., k) and not empty, which
+            requires a gradient.
+
+    Returns:
+        A context manager.
+    """
+    names = {tensor.data_ptr(): name for name, tensor in weights.items()}
+
+    def watch(source: Tensor, weight: Tensor, output: Tensor) -> Tensor:
+        name = names.get(weight.data_ptr())
+        if name is None or not source.numel():
+            return output
+        if not output.requires_grad:
+            output.requires_grad_()
+        see(name, output)
+        return output.clone()  # what follows may write into it
+
+    return _AffineLayers(watch)
+
+
+class _AffineLayers(TorchFunctionMode):
+    """Calls back with (input, weight, output) at every `torch.nn.functional.linear`.
+
+    What the callback returns takes the output's place.
+    """
+
+    def __init__(self, watch: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.watch = watch
 
@@ -73,7 +104,8 @@ class _AffineInputs(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        if func is nn.functional.linear:
-            named = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
-            self.watch(named["input"], named["weight"])
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if func is not nn.functional.linear:
+            return result
+        named = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
+        return self.watch(named["input"], named["weight"], result)

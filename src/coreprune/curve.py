@@ -1,0 +1,66 @@
+"""The price of every size: the whole descent in at most a hundred points."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from coreprune.allocation import Price, descend
+from coreprune.costs import Cost
+
+POINTS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One size of the network and what it costs in accuracy.
+
+    Attributes:
+        parameters: The share of parameters kept.
+        flops: The share of floating-point operations on the example.
+        bytes: The share of the parameters' bytes.
+        neurons: The share of the groups' neurons.
+        expected_error: The root mean square, over the law and all outputs, of what the outputs
+            change, in their units: to first order, each group's error taken for itself.
+        widths: The neurons that each group keeps.
+    """
+
+    parameters: float
+    flops: float
+    bytes: float
+    neurons: float
+    expected_error: float
+    widths: Mapping[str, int]
+
+
+def curve(
+    prices: Mapping[str, Price], costs: Mapping[str, Cost], *, kind: str, round_to: int
+) -> tuple[CurvePoint, ...]:
+    """The descent from the whole network to the least widths.
+
+    Args:
+        prices: By the group's name; without any the curve is empty.
+        costs: By the names of the budget's targets.
+        kind: The cost that the descent saves.
+        round_to: Widths are multiples of this.
+
+    Returns:
+        At most `POINTS` points, about evenly spaced in that cost, the first and the last included.
+    """
+    if not prices:
+        return ()
+    whole = {name: price.neurons for name, price in prices.items()}
+    full = {name: cost.of(whole) for name, cost in costs.items()}
+    stages = list(descend(prices, costs[kind], round_to=round_to))
+    chosen, spacing = [stages[0]], (stages[0].cost - stages[-1].cost) / (POINTS - 1)
+    for stage in stages[1:-1]:
+        if stage.cost <= chosen[-1].cost - spacing:
+            chosen.append(stage)
+    chosen += stages[-1:] if len(stages) > 1 else []
+    return tuple(
+        CurvePoint(
+            **{name: cost.of(stage.widths) / full[name] for name, cost in costs.items()},
+            expected_error=math.sqrt(stage.error),
+            widths=stage.widths,
+        )
+        for stage in chosen
+    )

@@ -1,0 +1,113 @@
+"""What every group's neurons are worth to the network's outputs: the price lists of budgets."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from coreprune.allocation import Price
+from coreprune.core.reconstruction import Path
+from coreprune.core.selection.paths import PathMethod, Reader, path_of
+from coreprune.graph.groups import Group
+from coreprune.group_moments import GroupMoments, View
+from coreprune.query_calls import drawn
+from coreprune.shells.torch_module.calls import batch_size, run
+from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.torch_module.responses import output_metrics
+
+EXAMPLES = 1024
+"""Queries over which the outputs' responses are averaged."""
+
+FLOOR = 1e-3
+"""What every direction of a reader's outputs counts for, as a share of the mean one: derivatives
+vanish where the network saturates, changes do not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Responses:
+    """How the network's outputs respond to the readers of all groups.
+
+    Attributes:
+        roots: L with LᵀL = M / outputs of one example, by the reader's weight: ‖L e‖² is the
+            expected squared change of one output by an error e. Shapes (k, k).
+        note: Why there are none in the outputs' units, or None.
+    """
+
+    roots: Mapping[str, Tensor]
+    note: str | None = None
+
+    def root(self, reader: str, kept_rows: Tensor | None) -> Tensor:
+        """L of a reader by its weight, of which only these rows are left; None for all."""
+        root = self.roots[reader]
+        return root if kept_rows is None else root[:, kept_rows.to(root.device)]
+
+
+def responses(moments: GroupMoments) -> Responses:
+    """Measure how much the outputs respond to each reader, by derivatives on queries of the law.
+
+    Args:
+        moments: Knows the law, the groups and the model.
+
+    Returns:
+        The responses; where the model has no derivatives, every reader counts by the variance of
+        what it gives, and the note says so.
+    """
+    names = [consumer.affine.weight for group in moments.groups for consumer in group.consumers]
+    parameters = moments.subject.graph.parameters
+    weights = {name: parameters[name] for name in names}
+    calls = list(drawn(moments.law, moments.subject, seed=moments.seed, examples=EXAMPLES))
+    outputs = _outputs_of_one(moments, calls[0])
+    try:
+        metrics = output_metrics(moments.subject.working, calls, weights, seed=moments.seed)
+    except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
+        metrics = {}
+    if not any(bool(metric.any()) for metric in metrics.values()) or not outputs:
+        unit = {name: torch.eye(len(weight)).double() for name, weight in weights.items()}
+        note = (
+            "the outputs have no derivatives by the layers that were cut: errors of different "
+            "layers are compared in the units of what reads them"
+        )
+        return Responses(roots=unit, note=note)
+    return Responses(roots={name: _root(metric / outputs) for name, metric in metrics.items()})
+
+
+def path_and_price(
+    group: Group, views: Sequence[View], response: Responses, *, method: PathMethod
+) -> tuple[Path, Price]:
+    """In which order the neurons of a group go, and what that costs the outputs.
+
+    Args:
+        group: The group, of a network that is not cut yet.
+        views: What its consumers see.
+        response: How the outputs respond to them.
+        method: Whose path.
+
+    Returns:
+        The path and its prices.
+    """
+    roots = [response.root(consumer.affine.weight, None) for consumer in group.consumers]
+    path = path_of(method, weighted_readers(views, roots))
+    return path, Price(neurons=group.neurons, errors=path.errors)
+
+
+def weighted_readers(views: Sequence[View], roots: Sequence[Tensor]) -> list[Reader]:
+    """The readers of a group with their weights L W in the units of the outputs."""
+    return [(root @ view.weights, view.moments) for view, root in zip(views, roots, strict=True)]
+
+
+def _outputs_of_one(moments: GroupMoments, call: object) -> int:
+    """How many floating-point numbers the network gives for one example."""
+    leaves = leaves_of(run(moments.subject.working, call))
+    numbers = sum(
+        leaf.numel() for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()
+    )
+    return math.ceil(numbers / batch_size(call))
+
+
+def _root(metric: Tensor) -> Tensor:
+    """L with LᵀL = M + floor."""
+    floored = metric.clone()
+    floored.diagonal().add_(FLOOR * float(metric.diagonal().mean()) or 1e-30)
+    return torch.linalg.cholesky(floored, upper=True)

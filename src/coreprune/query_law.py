@@ -1,0 +1,61 @@
+"""Which law of the inputs a run takes, and why: the user's, or one that suits the model."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from coreprune.graph.groups import Group
+from coreprune.group_moments import GroupMoments
+from coreprune.queries.ball import Ball
+from coreprune.queries.gaussian import Gaussian
+from coreprune.queries.impressions import Impressions
+from coreprune.query_calls import Law, first_points, only_input
+from coreprune.shells.torch_module.subject import Subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A law and where it comes from.
+
+    Attributes:
+        law: None stands for the standard normal law with moments matched to what batch
+            normalisations remember.
+        why: In words.
+    """
+
+    law: Law | None
+    why: str
+
+
+def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -> Choice:
+    """The user's law, or the one that did best in experiments on models of this kind.
+
+    A `Ball` stands for normal entries of its root mean square: on its sphere they are nearly so.
+
+    Args:
+        queries: What the user passed.
+        subject: The model under work.
+        groups: Its groups.
+
+    Returns:
+        The choice.
+    """
+    if isinstance(queries, Ball):
+        entries = subject.call.tensors()[0][0].numel()
+        law = Gaussian(queries.radius / math.sqrt(max(1, entries)))
+        return Choice(law=law, why="as queries says")
+    if queries is not None:
+        return Choice(law=queries, why="as queries says")
+    if GroupMoments(subject, groups, law=None, seed=0).reads_statistics():
+        return Choice(law=None, why="because batch normalisations remember what inputs are like")
+    example = only_input(subject.call)
+    if example is None or first_points(subject.graph) is None:
+        return Choice(law=Gaussian(), why="because no layer reads the network's input as it is")
+    rms = float(example.double().square().mean().sqrt())
+    law = Impressions(
+        deviation=rms if 0 < rms < math.inf else 1.0,
+        nonnegative=bool((example >= 0).all() and torch.any(example > 0)),
+    )
+    return Choice(law=law, why="because the first layer's weights tell what inputs are like")
