@@ -11,7 +11,7 @@ from coreprune.core.coreset import Method, select
 from coreprune.core.moments import Moments, uncentred
 from coreprune.core.reconstruction import expected_error
 from coreprune.core.sample_size import error_of_draws, spread
-from coreprune.core.selection.optimal import optimal_shared
+from coreprune.core.selection.paths import Reader, follows_a_path, subsets_of
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
 from coreprune.core.subset import WeightedSubset
 from coreprune.graph.cut import Cut
@@ -45,7 +45,8 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
         method: How to choose.
         num_neurons: How many stay.
         query_radius: β, of the producer's input.
-        moments: Of the neurons as each consumer sees them; only "optimal" needs them.
+        moments: Of the neurons as each consumer sees them; only methods with a path need
+            them.
         generator: The source of randomness, on the CPU.
 
     Returns:
@@ -62,8 +63,9 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
         )
         for layer in layers
     )
-    if method == "optimal":
-        subsets = _optimal(group, layers, moments, num_neurons=num_neurons)
+    if follows_a_path(method):
+        readers = _readers(group, layers, moments)
+        subsets = subsets_of(method, readers, num_neurons=num_neurons)
     else:
         subset = select(
             method,
@@ -86,6 +88,8 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
         total_sensitivity=float(s.sum()),
         guaranteed_error=_guarantee(subsets[0].num_draws, s, layers, query_radius=query_radius),
         expected_error=_expected(layers, moments, subsets),
+        ridge=_worst(subset.ridge for subset in subsets),
+        condition_number=_worst(subset.condition_number for subset in subsets),
     )
     return _cut_of(group, subsets), record
 
@@ -103,14 +107,12 @@ def _cut_of(group: Group, subsets: Sequence[WeightedSubset]) -> Cut:
     )
 
 
-def _optimal(
-    group: Group, layers: Sequence[Layer], moments: Sequence[Moments], *, num_neurons: int
-) -> tuple[WeightedSubset, ...]:
-    readers = [
+def _readers(group: Group, layers: Sequence[Layer], moments: Sequence[Moments]) -> list[Reader]:
+    """What each consumer reads; one without a bias of its own cannot shift a mean away."""
+    return [
         (layer.weights, own if consumer.free_bias else uncentred(own))
         for layer, own, consumer in zip(layers, moments, group.consumers, strict=True)
     ]
-    return optimal_shared(readers, num_neurons=num_neurons)
 
 
 def _split(subset: WeightedSubset, layers: Sequence[Layer]) -> tuple[WeightedSubset, ...]:
@@ -138,6 +140,11 @@ def _expected(
         for layer, own, subset in zip(layers, moments, subsets, strict=True)
     )
     return math.sqrt(total / outputs)
+
+
+def _worst(values: Iterable[float | None]) -> float | None:
+    """The largest of the consumers' numbers, None where nothing was solved."""
+    return max((value for value in values if value is not None), default=None)
 
 
 def _largest(values: Iterable[Tensor]) -> Tensor:

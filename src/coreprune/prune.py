@@ -9,6 +9,7 @@ from torch import Generator, nn
 
 from coreprune.budget import Keep, check_keep, widths
 from coreprune.core.coreset import Method, check_method
+from coreprune.core.selection.paths import follows_a_path
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.cut import Cut, columns_of, shrink, widen
 from coreprune.graph.groups import (
@@ -60,11 +61,12 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             Only its shapes matter, and its norm unless `queries` is given.
         keep: A share of neurons in (0, 1], a mapping from layer name to share (layers that it does
             not name stay whole), or a `Budget`.
-        method: "optimal" (least expected error, with optimal weights), "priority" (exact width,
-            unbiased), "importance" (the paper's; the width is random, `keep` its expectation),
-            "uniform" or "magnitude" (comparators).
+        method: "optimal" (least expected error, with optimal weights), "backward" or "forward" (its
+            first step alone, or the other greedy order), "priority" (exact width, unbiased),
+            "importance" (the paper's; the width is random, `keep` its expectation), "uniform" or
+            "magnitude" (comparators).
         order: "top_down" cuts the layers next to the output first, as the paper does; the default
-            for "optimal" is "bottom_up", so that later layers see what earlier cuts left.
+            for methods with a law is "bottom_up", so that later layers see what earlier cuts left.
         queries: The inputs to plan for. A `Ball` sets the radii and the law of its sphere; a
             `Gaussian` the law alone. By default radii come from the largest example, and the law
             is the standard normal one, with moments matched to the statistics that batch
@@ -107,7 +109,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     if not partition.groups:
         raise UnsupportedModelError(_nothing_to_cut(subject, partition))
     trained = dict(subject.working.named_parameters())
-    order = order or ("bottom_up" if method == "optimal" else "top_down")
+    order = order or ("bottom_up" if follows_a_path(method) else "top_down")
     law = law_of(queries, subject)
     plan = _Plan(
         method=method,
@@ -144,7 +146,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         order=order,
         seed=int(seed),
         query_space=plan.space.words,
-        law=plan.moments.words() if method == "optimal" else "none: the method needs no law",
+        law=plan.moments.words() if follows_a_path(method) else "none: the method needs no law",
         parameters_before=sum(tensor.numel() for tensor in trained.values()),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
@@ -240,7 +242,7 @@ def _cut_each(
             method=plan.method,
             num_neurons=plan.widths[group.name],
             query_radius=plan.space.radii[group.name],
-            moments=moments.of(group, outcome.parameters) if plan.method == "optimal" else (),
+            moments=moments.of(group, outcome.parameters) if follows_a_path(plan.method) else (),
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
         trial = _Outcome(

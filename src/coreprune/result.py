@@ -29,6 +29,9 @@ class GroupRecord:
             norm at most β; None where no theorem speaks of the method or the activation.
         expected_error: Root mean square, over the law of the queries and all consumers' outputs, of
             what their inputs change by this cut; None for methods that need no law.
+        ridge: λ, in squared units of the neurons, of the system that the new weights solve; None
+            where none was solved.
+        condition_number: Of that system's matrix, in the 2-norm, the worst over the consumers.
     """
 
     name: str
@@ -42,6 +45,8 @@ class GroupRecord:
     total_sensitivity: float
     guaranteed_error: float | None
     expected_error: float | None
+    ridge: float | None = None
+    condition_number: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
