@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 COLOURS = {
     "optimal": "#56B4E9",
+    "backward": "#999999",
+    "forward": "#F0E442",
     "importance": "#0072B2",
     "priority": "#009E73",
     "uniform": "#D55E00",
@@ -17,6 +19,8 @@ COLOURS = {
 }
 MARKERS = {
     "optimal": "v",
+    "backward": "<",
+    "forward": ">",
     "importance": "o",
     "priority": "s",
     "uniform": "^",

@@ -7,7 +7,6 @@ import torch
 
 import coreprune
 from coreprune import demo
-from coreprune.core.coreset import METHODS
 from coreprune.errors import ArgumentError
 
 
@@ -21,11 +20,11 @@ def test_the_demo_prunes_a_real_network_and_writes_it(tmp_path: Path, monkeypatc
     _, held_out = demo.digits()
     by_method = {row.method: row for row in pruned}
     assert original.accuracy_pruned > 0.8
-    assert tuple(by_method) == METHODS
+    assert tuple(by_method) == demo.COMPARED
     assert all(row.parameters <= 0.11 * original.parameters for row in pruned)
     assert all(row.accuracy_tuned > row.accuracy_pruned for row in pruned)
     assert demo.accuracy(loaded, held_out) == by_method["optimal"].accuracy_tuned
-    assert len(told) == 2 + len(METHODS)
+    assert len(told) == 2 + len(demo.COMPARED)
 
 
 def test_the_digits_are_split_without_overlap() -> None:

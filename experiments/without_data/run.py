@@ -97,14 +97,20 @@ def _values(results: dict[str, Any], method: str, widths: object, *, key: str) -
     ]
 
 
+def _methods(results: dict[str, Any]) -> list[str]:
+    """The methods that were measured, in the order of the runs."""
+    return [name for name in dict.fromkeys(r["method"] for r in results["runs"]) if name in METHODS]
+
+
 def table(results: dict[str, Any]) -> str:
     """Test errors by size and method."""
+    methods = _methods(results)
     lines = [
-        "| removed, % | widths | " + " | ".join(METHODS) + " | optimal, seconds |",
-        "|---|---|" + "---|" * (len(METHODS) + 1),
+        "| removed, % | widths | " + " | ".join(methods) + " | optimal, seconds |",
+        "|---|---|" + "---|" * (len(methods) + 1),
     ]
     for widths in map(list, results["choices"]["widths"]):
-        cells = [mean_spread(_values(results, name, widths, key="error")) for name in METHODS]
+        cells = [mean_spread(_values(results, name, widths, key="error")) for name in methods]
         removed = statistics.mean(_values(results, "optimal", widths, key="removed"))
         seconds = statistics.median(_values(results, "optimal", widths, key="seconds"))
         lines.append(
@@ -131,7 +137,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         100 - statistics.mean(_values(results, "optimal", widths, key="removed"))
         for widths in sizes
     ]
-    for method in METHODS:
+    for method in _methods(results):
         errors = [_values(results, method, widths, key="error") for widths in sizes]
         axes.errorbar(
             shares,

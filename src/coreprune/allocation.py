@@ -1,4 +1,4 @@
-"""How a budget is shared between groups: always the neuron whose loss is cheapest for what it saves.
+"""How a budget is shared between groups: the neuron goes whose loss is cheapest for what it saves.
 
 A group's price list says what it costs the network's output to leave so many of its neurons out.
 Starting from the whole network, the next neurons to go are those with the least error per unit
@@ -126,7 +126,7 @@ class _Ladder:
     def __init__(self, price: Price, round_to: int) -> None:
         n = price.neurons
         multiples = range(round_to * ((n - 1) // round_to), 0, -round_to)
-        self.widths = [n, *multiples]
+        self.widths: list[int] = [n, *multiples]
         self.rank = {width: position for position, width in enumerate(self.widths)}
         errors = price.errors.double().cpu().numpy()
         self.errors = errors[[n - width for width in self.widths]]

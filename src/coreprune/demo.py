@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils import benchmark
 
 from coreprune.budget import Budget
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import Method
 from coreprune.errors import ArgumentError
 from coreprune.prune import prune
 from coreprune.result import PruneResult
@@ -26,6 +26,7 @@ EPOCHS = 20
 TUNING_EPOCHS = 10
 BATCH = 64
 KEPT = 0.1
+COMPARED: tuple[Method, ...] = ("optimal", "importance", "priority", "uniform", "magnitude")
 
 
 class LeNet300100(nn.Module):
@@ -135,7 +136,7 @@ def _compared(
     train: Digits, held_out: Digits, *, progress: Callable[[str, int, int], None]
 ) -> tuple[tuple[Row, ...], PruneResult, nn.Module]:
     """The rows, the fine-tuned result of the default method, and the original."""
-    stages = 2 + len(METHODS)
+    stages = 2 + len(COMPARED)
     progress("training LeNet-300-100", 0, stages)
     model = fit(_initialised(), train, epochs=EPOCHS, seed=0)
     progress("fine-tuning the original", 1, stages)
@@ -144,7 +145,7 @@ def _compared(
         _row("original", model, pruned=accuracy(model, held_out), tuned=accuracy(tuned, held_out))
     ]
     results: dict[str, PruneResult] = {}
-    for done, method in enumerate(METHODS):
+    for done, method in enumerate(COMPARED):
         progress(f"pruning by {method} and fine-tuning", 2 + done, stages)
         # One grey image of the data's brightness is all that pruning sees.
         result = prune(

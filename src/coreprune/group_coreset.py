@@ -149,7 +149,7 @@ def _split(subset: WeightedSubset, layers: Sequence[Layer]) -> tuple[WeightedSub
 def _errors(
     selection: Selection, subsets: Sequence[WeightedSubset]
 ) -> tuple[float | None, float | None]:
-    """Root mean squares over the law of what the cut changes: the consumers' inputs, the outputs."""
+    """The root mean square change of the consumers' inputs and of the outputs under the law."""
     if len(subsets[0].indices) == selection.views[0].weights.shape[1]:
         return 0.0, 0.0
     own, outputs, count = 0.0, 0.0, 0

@@ -42,7 +42,7 @@ class View:
     Attributes:
         weights: W in float64: what of the neurons as they are now comes nearest to what the reader
             got from the original. Shape (k, n).
-        moments: Of the neurons; about zero instead of the mean for a reader without a bias to shift.
+        moments: Of the neurons; about zero instead of the mean for a reader without a bias.
         offset: What the reader's bias has to gain besides, in float64. Shape (k,).
     """
 
@@ -217,7 +217,7 @@ class Run:
             )
         sums = self.source.against(group, parameters)
         return tuple(
-            _fitted(consumer, *sums[consumer.affine.weight], parameters)
+            _fitted(consumer, sums[consumer.affine.weight], parameters)
             for consumer in group.consumers
         )
 
@@ -262,7 +262,8 @@ def _plain(consumer: Consumer, moments: Moments, parameters: Parameters) -> View
     return View(weights=weights, moments=own, offset=weights.new_zeros(len(weights)))
 
 
-def _fitted(consumer: Consumer, present: MomentSum, lost: CrossSum, parameters: Parameters) -> View:
+def _fitted(consumer: Consumer, sums: tuple[MomentSum, CrossSum], parameters: Parameters) -> View:
+    present, lost = sums
     weights = parameters[consumer.affine.weight].double()
     moments, mean, cross = present.moments(), lost.mean(), lost.covariance()
     if not consumer.free_bias:

@@ -13,7 +13,7 @@ from coreprune.core.selection.paths import PathMethod, Reader, path_of
 from coreprune.graph.groups import Group
 from coreprune.group_moments import GroupMoments, View
 from coreprune.query_calls import drawn
-from coreprune.shells.torch_module.calls import batch_size, run
+from coreprune.shells.torch_module.calls import Call, batch_size, run
 from coreprune.shells.torch_module.outputs import leaves_of
 from coreprune.shells.torch_module.responses import output_metrics
 
@@ -97,7 +97,7 @@ def weighted_readers(views: Sequence[View], roots: Sequence[Tensor]) -> list[Rea
     return [(root @ view.weights, view.moments) for view, root in zip(views, roots, strict=True)]
 
 
-def _outputs_of_one(moments: GroupMoments, call: object) -> int:
+def _outputs_of_one(moments: GroupMoments, call: Call) -> int:
     """How many floating-point numbers the network gives for one example."""
     leaves = leaves_of(run(moments.subject.working, call))
     numbers = sum(
@@ -110,4 +110,5 @@ def _root(metric: Tensor) -> Tensor:
     """L with LᵀL = M + floor."""
     floored = metric.clone()
     floored.diagonal().add_(FLOOR * float(metric.diagonal().mean()) or 1e-30)
-    return torch.linalg.cholesky(floored, upper=True)
+    root: Tensor = torch.linalg.cholesky(floored, upper=True)
+    return root

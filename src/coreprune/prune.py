@@ -70,12 +70,12 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             Only its shapes matter, and its norm unless `queries` is given.
         keep: A share of neurons in (0, 1], a mapping from layer name to share (layers that it does
             not name stay whole), or a `Budget`.
-        method: "optimal" (least expected error, with optimal weights), "priority" (exact width,
-            unbiased), "importance" (the paper's; the width is random, `keep` its expectation),
-            "backward" and "forward" (what "optimal" is made of),
-            "uniform" or "magnitude" (comparators).
+        method: "optimal" (least expected error, with optimal weights), "backward" or "forward" (its
+            first step alone, or the other greedy order), "priority" (exact width, unbiased),
+            "importance" (the paper's; the width is random, `keep` its expectation), "uniform" or
+            "magnitude" (comparators).
         order: "top_down" cuts the layers next to the output first, as the paper does; the default
-            for "optimal" is "bottom_up", so that later layers see what earlier cuts left.
+            for methods with a law is "bottom_up", so that later layers see what earlier cuts left.
         queries: The inputs to plan for: a law, of which `Ball`, `Sphere`, `Box` and `Samples` set
             the radii as well. By default radii come from the largest example, and the law from the
             model: moments matched to what batch normalisations remember, else `Impressions` of a
@@ -318,7 +318,7 @@ def _cut_each(
             method=plan.method,
             num_neurons=plan.widths[group.name],
             query_radius=plan.space.radii[group.name],
-            selection=_selected(plan, run, group, outcome),
+            selection=_selected(plan, run, group, outcome=outcome),
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
         trial = _Outcome(
@@ -332,7 +332,7 @@ def _cut_each(
     return outcome
 
 
-def _selected(plan: _Plan, run: Run, group: Group, outcome: _Outcome) -> Selection | None:
+def _selected(plan: _Plan, run: Run, group: Group, *, outcome: _Outcome) -> Selection | None:
     """The neurons of a group that stay, seen from the network as earlier cuts left it."""
     if not follows_a_path(plan.method):
         return None

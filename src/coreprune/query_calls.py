@@ -11,7 +11,7 @@ from coreprune.graph.ir import Affine, Elementwise, Graph, Reshape
 from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
 from coreprune.queries.gaussian import Gaussian
-from coreprune.queries.impressions import Impressions
+from coreprune.queries.impressions import Conviction, Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
 from coreprune.shells.torch_module.calls import Call, batch_size, first_line, run
@@ -116,29 +116,41 @@ def _is_identity(node: Elementwise) -> bool:
 
 
 def _impressed(law: Impressions, subject: Subject, *, generator: Generator) -> Iterator[Call]:
-    points = first_points(subject.graph)
-    conviction = functools.partial(_conviction, subject, generator=generator)
-    try:
-        draw = functools.partial(
-            law.sample, points=points, conviction=conviction, generator=generator
-        )
-        calls = drawn_calls(subject, draw)
-        yield next(calls)
-    except (RuntimeError, TypeError, NotImplementedError):  # no derivative, or no fitting output
-        draw = functools.partial(law.sample, points=points, conviction=None, generator=generator)
-        calls = drawn_calls(subject, draw)
-    yield from calls
+    draw = functools.partial(
+        law.sample,
+        points=first_points(subject.graph),
+        conviction=_conviction_of(subject, generator=generator),
+        generator=generator,
+    )
+    yield from drawn_calls(subject, draw)
 
 
-def _conviction(subject: Subject, queries: Tensor, *, generator: Generator) -> Tensor:
-    """The log-probability of a random class, or a random combination of other outputs."""
+def _conviction_of(subject: Subject, *, generator: Generator) -> Conviction | None:
+    """How sure the network is, or None where its outputs have no derivative by its input."""
     example = only_input(subject.call)
-    call = subject.call.with_tensor(queries.to(example) if example is not None else queries)
-    outputs = [
-        leaf.flatten(1)
-        for leaf in leaves_of(run(subject.working, call, gradients=True))
-        if isinstance(leaf, Tensor) and leaf.requires_grad and len(leaf) == len(queries)
-    ]
+    if example is None:
+        return None
+
+    def conviction(queries: Tensor) -> Tensor:
+        call = subject.call.with_tensor(queries.to(example))
+        outputs = [
+            leaf.flatten(1)
+            for leaf in leaves_of(run(subject.working, call, gradients=True))
+            if isinstance(leaf, Tensor) and leaf.requires_grad and len(leaf) == len(queries)
+        ]
+        return _log_probability(outputs, generator=generator)
+
+    trial = example.detach().float().requires_grad_()
+    try:
+        with torch.enable_grad():
+            torch.autograd.grad(conviction(trial).sum(), trial)
+    except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
+        return None
+    return conviction
+
+
+def _log_probability(outputs: list[Tensor], *, generator: Generator) -> Tensor:
+    """Of a random class of logits, or a random combination of other outputs. Shape (b,)."""
     logits = torch.cat(outputs, dim=1)
     if len(outputs) == 1 and logits.shape[1] > 1:
         classes = torch.randint(logits.shape[1], (len(logits), 1), generator=generator)

@@ -44,8 +44,8 @@ def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -
     """
     if isinstance(queries, Ball):
         entries = subject.call.tensors()[0][0].numel()
-        law = Gaussian(queries.radius / math.sqrt(max(1, entries)))
-        return Choice(law=law, why="as queries says")
+        deviation = queries.radius / math.sqrt(max(1, entries))
+        return Choice(law=Gaussian(deviation), why="as queries says")
     if queries is not None:
         return Choice(law=queries, why="as queries says")
     if GroupMoments(subject, groups, law=None, seed=0).reads_statistics():

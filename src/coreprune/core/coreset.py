@@ -9,18 +9,18 @@ from coreprune.core.elementwise import Activation
 from coreprune.core.moments import activation_moments, affine_moments, spherical
 from coreprune.core.selection.importance import importance
 from coreprune.core.selection.magnitude import magnitude
-from coreprune.core.selection.optimal import optimal
+from coreprune.core.selection.paths import PATH_METHODS, PathMethod, follows_a_path, subsets_of
 from coreprune.core.selection.priority import priority
 from coreprune.core.selection.uniform import uniform
 from coreprune.core.sensitivity import sensitivities
 from coreprune.core.subset import WeightedSubset, reweighted
 from coreprune.errors import ArgumentError
 
-Method = Literal["optimal", "importance", "priority", "uniform", "magnitude"]
-METHODS: tuple[Method, ...] = get_args(Method)
 Sampler = Literal["importance", "priority", "uniform", "magnitude"]
 SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 """The methods that choose by the weights alone, without a law of the queries."""
+Method = PathMethod | Sampler
+METHODS: tuple[Method, ...] = (*PATH_METHODS, *SAMPLERS)
 
 
 def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not an object)
@@ -45,7 +45,8 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
         activation: φ.
         query_radius: β ≥ 0, finite.
         bias: b_j. Shape (n,).
-        method: One of `METHODS`; "optimal" plans for Gaussian queries of root mean square norm β.
+        method: One of `METHODS`; the first three plan for Gaussian queries of root mean
+            square norm β.
         generator: The source of randomness, on the CPU.
 
     Returns:
@@ -71,11 +72,11 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
     if not 0 <= query_radius < float("inf"):
         raise ArgumentError(f"query_radius must be finite and not negative, got {query_radius}")
     s = sensitivities(points, weights, activation=activation, query_radius=query_radius, bias=bias)
-    if method == "optimal":
+    if follows_a_path(method):
         inputs = spherical(points.shape[1], query_radius)
         z = affine_moments(points, s.new_zeros(len(s)) if bias is None else bias, inputs)
         moments = activation_moments(z, activation)
-        return optimal(weights, moments, num_neurons=num_neurons)
+        return subsets_of(method, [(weights, moments)], num_neurons=num_neurons)[0]
     return select(
         method, points, weights, sensitivities=s, num_neurons=num_neurons, generator=generator
     )

@@ -251,7 +251,7 @@ class MomentSum:
 
 
 class CrossSum:
-    """The empirical covariance of two vectors that come in batches of rows, one beside the other."""
+    """The empirical covariance of two vectors that come in batches, row beside row."""
 
     def __init__(self) -> None:
         self.count = 0

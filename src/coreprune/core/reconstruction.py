@@ -14,6 +14,7 @@ from torch import Tensor
 
 from coreprune.core.moments import Moments
 from coreprune.core.subset import WeightedSubset
+from coreprune.errors import ArgumentError
 
 RIDGE = 1e-6
 """λ as a share of the mean variance of the neurons."""
@@ -26,7 +27,8 @@ class Path:
     Attributes:
         order: The neurons in the order in which they go, the last one staying. Shape (n,).
         errors: errors[r] is the expected squared error, summed over outputs, after the first r
-            neurons have gone, by the running estimate with the ridge. Shape (n,).
+            neurons have gone, by the running estimate with the ridge; NaN where the path was not
+            followed so far. Shape (n,).
         ridge: λ.
     """
 
@@ -50,10 +52,11 @@ def reconstructed(
         weights: Outgoing weights W. Shape (k, n).
         moments: μ and K of the neurons.
         indices: S, sorted. Shape (m,).
-        ridge: λ > 0.
+        ridge: λ > 0; ten times as much, and so on, where K[S,S] + λI is singular to rounding.
 
     Returns:
-        The subset with U in float64 cast to the weights' dtype, and its bias shift Wμ − Uμ_S.
+        The subset with U in float64 cast to the weights' dtype, its bias shift Wμ − Uμ_S, the λ
+        used and the condition number of K[S,S] + λI.
     """
     if len(indices) == weights.shape[1]:
         return WeightedSubset(
@@ -64,10 +67,16 @@ def reconstructed(
     # W K[:,S] + λ W[:,S] = W[:,S] (K[S,S] + λI) + W[:,T] K[T,S] over the neurons T that go.
     gone = torch.ones(weights.shape[1], dtype=torch.bool, device=weights.device)
     gone[indices] = False
-    factor = torch.linalg.cholesky(_ridged(k[indices][:, indices], ridge))
+    factor, ridge = factored(k[indices][:, indices], ridge)
     u = kept + torch.cholesky_solve(k[indices][:, gone] @ w[:, gone].T, factor).T
     shift = w @ moments.mean - u @ moments.mean[indices]
-    return WeightedSubset(indices=indices, weights=u.to(weights), bias_shift=shift.to(weights))
+    return WeightedSubset(
+        indices=indices,
+        weights=u.to(weights),
+        bias_shift=shift.to(weights),
+        ridge=ridge,
+        condition_number=condition_number(factor),
+    )
 
 
 def expected_error(weights: Tensor, moments: Moments, subset: WeightedSubset) -> float:
@@ -88,7 +97,91 @@ def expected_error(weights: Tensor, moments: Moments, subset: WeightedSubset) ->
     return float(spread.clamp_min(0) + offset.square().sum())
 
 
-def _ridged(covariance: Tensor, ridge: float) -> Tensor:
-    ridged = covariance.clone()
-    ridged.diagonal().add_(ridge)
-    return ridged
+def factored(covariance: Tensor, ridge: float) -> tuple[Tensor, float]:
+    """The Cholesky factor of K + λI, with the first of λ, 10 λ, 100 λ, … that has one.
+
+    Args:
+        covariance: K, symmetric, positive semidefinite to rounding. Shape (n, n).
+        ridge: λ > 0.
+
+    Returns:
+        The lower factor in float64, shape (n, n), and the ridge used.
+
+    Raises:
+        ArgumentError: When K is not finite or λ not positive.
+    """
+    if not ridge > 0:
+        raise ArgumentError(f"ridge must be positive, got {ridge}")
+    if not torch.isfinite(covariance.sum()):
+        raise ArgumentError(
+            "covariance must be finite, and so must its sum; check the moments of the layer"
+        )
+    while True:
+        ridged = covariance.to(torch.float64, copy=True)
+        ridged.diagonal().add_(ridge)
+        factor, failed = torch.linalg.cholesky_ex(ridged)
+        if not failed:
+            return factor, ridge
+        ridge *= 10
+
+
+def inverse_of(factor: Tensor) -> Tensor:
+    """(L Lᵀ)⁻¹, as L⁻ᵀ L⁻¹ and so symmetric; LAPACK's potri can take many times as long.
+
+    Args:
+        factor: L, lower triangular. Shape (n, n).
+
+    Returns:
+        The inverse. Shape (n, n).
+    """
+    root: Tensor = torch.linalg.solve_triangular(
+        factor, torch.eye(len(factor), dtype=factor.dtype, device=factor.device), upper=False
+    )
+    return root.T @ root
+
+
+def condition_number(factor: Tensor, *, steps: int = 20, width: int = 8) -> float:
+    """The condition number of A = L Lᵀ in the 2-norm, to a few percent and never above it.
+
+    Subspace iteration on A for its largest eigenvalue and on A⁻¹ for its smallest, from one fixed
+    random start: exact up to `width` rows, and 2 · `steps` products or solves with A beyond.
+
+    Args:
+        factor: L, lower triangular. Shape (n, n).
+        steps: Iterations at each end.
+        width: The dimension of the subspace.
+
+    Returns:
+        λ_max(A) / λ_min(A).
+    """
+    start = torch.randn(
+        len(factor),
+        min(width, len(factor)),
+        dtype=factor.dtype,
+        generator=torch.Generator().manual_seed(0),
+    ).to(factor.device)
+    largest, inverse = start, start
+    for _ in range(steps):
+        largest = torch.linalg.qr(factor @ (factor.T @ largest)).Q
+        inverse = torch.linalg.qr(torch.cholesky_solve(inverse, factor)).Q
+    top = torch.linalg.matrix_norm(factor.T @ largest, ord=2)
+    bottom = torch.linalg.matrix_norm(
+        torch.linalg.solve_triangular(factor, inverse, upper=False), ord=2
+    )
+    return float((top * bottom).square())
+
+
+def refitted(cross: Tensor, moments: Moments) -> Tensor:
+    """The change D of outgoing weights that explains best what a reader lacks.
+
+        D = Cov(r, h) (K + λI)⁻¹  minimises  E‖r − D h − const‖² + λ‖D‖²
+
+    Args:
+        cross: Cov(r, h) of what is lacking with the neurons. Shape (k, n).
+        moments: Of the neurons.
+
+    Returns:
+        D. Shape (k, n).
+    """
+    factor, _ = factored(moments.covariance, ridge_of(moments.covariance))
+    return torch.cholesky_solve(cross.T, factor).T

@@ -15,12 +15,16 @@ class WeightedSubset:
         weights: u, the new outgoing weights of the kept neurons. Shape (k, m).
         bias_shift: What the next layer's bias gains. Shape (k,).
         num_draws: How many draws were made, when the method draws with replacement, else None.
+        ridge: λ of the system the weights solve, None where none was solved.
+        condition_number: Of that system's matrix, in the 2-norm, likewise.
     """
 
     indices: Tensor
     weights: Tensor
     bias_shift: Tensor
     num_draws: int | None = None
+    ridge: float | None = None
+    condition_number: float | None = None
 
 
 def unsampled(weights: Tensor, sensitivities: Tensor, num_neurons: int) -> WeightedSubset:

@@ -70,7 +70,8 @@ class Box:
     def words(self) -> str:
         """The law, for people."""
         kind = "uniform" if self.mean is None else "normal and clipped"
-        return f"independent inputs, {kind} in the box from {_extremes(self.low)} to {_extremes(self.high)}"
+        bounds = f"{_extremes(self.low)} to {_extremes(self.high)}"
+        return f"independent inputs, {kind} in the box from {bounds}"
 
     def radius(self, shape: tuple[int, ...]) -> float:
         """The largest norm of an input of this shape, without the batch."""

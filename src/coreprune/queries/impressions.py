@@ -87,7 +87,9 @@ class Impressions:
         low = self._floor(shape)
         queries = torch.maximum(shaping.noise(shape, generator=generator), low)
         norms = _norms(queries)
-        for _ in range(self.steps if conviction is not None else 0):
+        for _ in range(self.steps):
+            if conviction is None:
+                break
             queries = queries.detach().requires_grad_()
             ascent = shaping.applied(_gradient(conviction, queries))
             step = ascent * (self.rate * norms / _norms(ascent).clamp_min(1e-30))
@@ -126,7 +128,8 @@ class _Shape:
         if self.points is None:
             return even
         along = torch.randn(shape[0], len(self.points), generator=generator) @ self.points.cpu()
-        return self.isotropic**0.5 * even + (1 - self.isotropic) ** 0.5 * along.view(shape)
+        both: Tensor = self.isotropic**0.5 * even + (1 - self.isotropic) ** 0.5 * along.view(shape)
+        return both
 
     def applied(self, rows: Tensor) -> Tensor:
         """C times each row."""

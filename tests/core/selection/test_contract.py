@@ -14,12 +14,13 @@ from coreprune.core.moments import activation_moments, affine_moments, spherical
 from coreprune.core.selection.importance import importance
 from coreprune.core.selection.magnitude import magnitude
 from coreprune.core.selection.optimal import optimal
+from coreprune.core.selection.paths import PATH_METHODS, subsets_of
 from coreprune.core.selection.priority import priority
 from coreprune.core.selection.uniform import uniform
 from coreprune.core.sensitivity import sensitivities
 from coreprune.core.subset import WeightedSubset
 
-DETERMINISTIC: tuple[Method, ...] = ("optimal", "magnitude")
+DETERMINISTIC: tuple[Method, ...] = (*PATH_METHODS, "magnitude")
 SAMPLING = tuple(method for method in METHODS if method not in DETERMINISTIC)
 BY_SENSITIVITY: tuple[Method, ...] = ("importance", "priority")
 
@@ -59,7 +60,7 @@ def test_indices_are_sorted_distinct_and_in_range(method, data, seed):
     layer = random_layer(n, k=data.draw(st.integers(1, 3)), seed=seed)
     subset = _coreset(layer, method, num_neurons, seed=seed)
     assert_subset(subset, num_neurons=num_neurons, weights=layer.weights)
-    assert method == "optimal" or (subset.bias_shift == 0).all()
+    assert method in PATH_METHODS or (subset.bias_shift == 0).all()
     if method != "importance":
         assert len(subset.indices) == num_neurons
 
@@ -223,6 +224,8 @@ def test_a_name_leads_to_its_method(method):
     sampled = {"num_neurons": 8, "generator": generator}
     direct = {
         "optimal": lambda: optimal(layer.weights, moments, num_neurons=8),
+        "backward": lambda: subsets_of("backward", [(layer.weights, moments)], num_neurons=8)[0],
+        "forward": lambda: subsets_of("forward", [(layer.weights, moments)], num_neurons=8)[0],
         "importance": lambda: importance(layer.weights, s, **sampled),
         "priority": lambda: priority(layer.weights, s, **sampled),
         "uniform": lambda: uniform(layer.weights, **sampled),

@@ -38,14 +38,14 @@ def output_metrics(
     examples = 0
     for call in calls:
         examples += batch_size(call)
-        for name, gradient in _gradients(model, call, weights, generator):
+        for name, gradient in _gradients(model, call, weights=weights, generator=generator):
             rows = gradient.reshape(-1, gradient.shape[-1]).double()
             sums[name].addmm_(rows.T, rows)
     return {name: total / max(1, examples) for name, total in sums.items()}
 
 
 def _gradients(
-    model: nn.Module, call: Call, weights: Mapping[str, Tensor], generator: Generator
+    model: nn.Module, call: Call, *, weights: Mapping[str, Tensor], generator: Generator
 ) -> list[tuple[str, Tensor]]:
     """The derivative of one random combination of the outputs by what each layer gave."""
     seen: list[tuple[str, Tensor]] = []
