@@ -36,11 +36,22 @@ class Contender:
     network: Callable[[Any], nn.Sequential] = _same
 
 
-def contenders(*, rows: int) -> dict[str, Contender]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """What contenders may spend that have no size of their own to stop at.
+
+    Attributes:
+        rows: Random inputs that onnxsim fits weights to.
+    """
+
+    rows: int = 4096
+
+
+def contenders(effort: Effort) -> dict[str, Contender]:
     """All of them by name, in the order of the tables.
 
     Args:
-        rows: Random inputs that onnxsim fits weights to.
+        effort: What they may spend.
 
     Returns:
         The table.
@@ -52,10 +63,11 @@ def contenders(*, rows: int) -> dict[str, Contender]:
         "torch-pruning, LAMP": _torch_pruning("LAMP"),
         "onnxsim, L1": _onnxsim(norm="l1"),
         "onnxsim, L2": _onnxsim(norm="l2"),
-        "onnxsim, L2, refitted": _onnxsim(norm="l2", rows=rows),
+        "onnxsim, L2, refitted": _onnxsim(norm="l2", rows=effort.rows),
         "importance": _coreprune("importance", order="top_down"),  # as the paper prunes
         "optimal": _coreprune("optimal"),
-        # Further contenders go here: `"optimal, repaired": _coreprune("optimal", repair=…)`.
+        # The place for "optimal, repaired": `_coreprune("optimal", repair=…)`, its seconds a
+        # field of `Effort`, its colour and marker in `experiments/figure.py`.
     }
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from experiments.lenet import lenet
-from experiments.peers.contenders import contenders
+from experiments.peers.contenders import Effort, contenders
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def measured(
-    name: str, model: nn.Sequential, widths: tuple[int, int], *, rows: int, folder: Path
+    name: str, model: nn.Sequential, widths: tuple[int, int], *, effort: Effort, folder: Path
 ) -> dict[str, float | None]:
     """What the first and the second call cost in a fresh process.
 
@@ -27,7 +28,7 @@ def measured(
         name: In the table of contenders.
         model: LeNet-300-100.
         widths: Neurons kept in fc1 and fc2.
-        rows: As `contenders` takes it.
+        effort: What it may spend.
         folder: Where the network is written for the other process.
 
     Returns:
@@ -36,7 +37,7 @@ def measured(
     weights = folder / "lenet.safetensors"
     save_file(model.state_dict(), weights)
     command = [sys.executable, "-m", "experiments.peers.memory", name, str(weights)]
-    command += [str(width) for width in widths] + ["--rows", str(rows)]
+    command += [str(width) for width in widths] + ["--effort", json.dumps(asdict(effort))]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -51,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name")
     parser.add_argument("weights", type=Path)
     parser.add_argument("widths", type=int, nargs=2)
-    parser.add_argument("--rows", type=int, required=True)
+    parser.add_argument("--effort", type=json.loads, required=True)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    contender = contenders(rows=options.rows)[options.name]
+    contender = contenders(Effort(**options.effort))[options.name]
     model = lenet(seed=0)
     model.load_state_dict(load_file(options.weights))
     subject = contender.prepare(model)

@@ -14,7 +14,7 @@ from experiments import figure, mnist
 from experiments.lenet import PARAMETERS, Recipe, error, num_parameters, trained
 from experiments.mnist import Digits
 from experiments.peers import by_onnxsim, memory, onnx_files
-from experiments.peers.contenders import Contender, contenders
+from experiments.peers.contenders import Contender, Effort, contenders
 from experiments.peers.latency import RUNTIMES, latencies
 from experiments.progress import progress
 from experiments.provenance import provenance
@@ -32,7 +32,7 @@ class Plan:
         seeds: Of the trained networks.
         widths: Neurons kept in fc1 and fc2.
         recipe: Of the trained networks.
-        rows: Random inputs that onnxsim fits weights to.
+        effort: What contenders may spend.
         memory: The widths of the calls in processes of their own.
         measured: Whose calls these are; None measures all.
         batches: Images a call, for latency.
@@ -42,7 +42,7 @@ class Plan:
     seeds: tuple[int, ...]
     widths: tuple[tuple[int, int], ...]
     recipe: Recipe
-    rows: int
+    effort: Effort
     memory: tuple[int, int]
     measured: tuple[str, ...] | None
     batches: tuple[int, ...]
@@ -53,7 +53,7 @@ FULL = Plan(
     seeds=(0, 1, 2, 3, 4),
     widths=((150, 50), (90, 30), (60, 40), (32, 35)),
     recipe=Recipe(),
-    rows=4096,
+    effort=Effort(),
     memory=(60, 40),
     measured=None,
     batches=(1, 64),
@@ -63,7 +63,7 @@ QUICK = Plan(
     seeds=(0,),
     widths=((90, 30),),
     recipe=Recipe(epochs=3, peak_rate=0.1),
-    rows=64,
+    effort=Effort(rows=64),
     memory=(90, 30),
     measured=("torch-pruning, L2",),
     batches=(1,),
@@ -85,7 +85,7 @@ def run(*, quick: bool) -> dict[str, Any]:
     started = time.process_time()
     plan = QUICK if quick else FULL
     digits = mnist.load(quick=quick)
-    table = contenders(rows=plan.rows)
+    table = contenders(plan.effort)
     models = {
         seed: trained(digits, seed=seed, recipe=plan.recipe).model.eval() for seed in plan.seeds
     }
@@ -169,7 +169,7 @@ def _calls(
     names = table if plan.measured is None else plan.measured
     with tempfile.TemporaryDirectory() as folder:
         return {
-            name: memory.measured(name, model, plan.memory, rows=plan.rows, folder=Path(folder))
+            name: memory.measured(name, model, plan.memory, effort=plan.effort, folder=Path(folder))
             for name in progress(list(names), "processes")
         }
 
@@ -243,11 +243,11 @@ def _errors_note(results: dict[str, Any]) -> str:
         f"Mean ± standard deviation over {len(results['seeds'])} networks (seeds "
         f"{', '.join(map(str, results['seeds']))}). Parameters removed: {removed} %. Widths that "
         f"are not those asked for: {', '.join(inexact) or 'none'}. Seconds: median of the whole "
-        "call over networks and widths. First call and MiB: one call in a process of its own, to widths "
-        f"{', '.join(map(str, results['choices']['memory']))}, and the peak of its resident memory "
+        "call over networks and widths. First call and MiB: one call in a process of its own, to "
+        f"widths {', '.join(map(str, results['choices']['memory']))}, and the peak of its resident memory "
         "above what it was with everything imported and loaded, modules that it imports late "
         "included; again: the next call in the same process. onnxsim is handed the ONNX file, "
-        f"its export not counted; refitted to {results['choices']['rows']} normal inputs.\n"
+        f"its export not counted; refitted to {results['choices']['effort']['rows']} normal inputs.\n"
         "onnxsim's stable_relu_prune, which removes only what it proves to be zero for every image "
         f"with pixels in [0, 1], finds {', '.join(map(str, results['dead']))} of 400 neurons.\n"
         f"Data: {results['data']}, for the test error alone. coreprune {results['coreprune']}, "
