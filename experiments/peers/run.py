@@ -126,8 +126,11 @@ def _cuts(
     seed: int,
 ) -> list[_Cut]:
     cuts = [_Cut(name=WHOLE, widths=(300, 100), model=model)]
+    subjects: dict[Any, Any] = {}  # an export takes long, and several start from the same file
     for name, contender in table.items():
-        subject = contender.prepare(model)
+        if contender.prepare not in subjects:
+            subjects[contender.prepare] = contender.prepare(model)
+        subject = subjects[contender.prepare]
         for widths in sizes:
             before = time.perf_counter()
             small = contender.prune(subject, widths, seed)
@@ -244,10 +247,12 @@ def _errors_note(results: dict[str, Any]) -> str:
         f"{', '.join(map(str, results['seeds']))}). Parameters removed: {removed} %. Widths that "
         f"are not those asked for: {', '.join(inexact) or 'none'}. Seconds: median of the whole "
         "call over networks and widths. First call and MiB: one call in a process of its own, to "
-        f"widths {', '.join(map(str, results['choices']['memory']))}, and the peak of its resident memory "
-        "above what it was with everything imported and loaded, modules that it imports late "
-        "included; again: the next call in the same process. onnxsim is handed the ONNX file, "
-        f"its export not counted; refitted to {results['choices']['effort']['rows']} normal inputs.\n"
+        f"widths {', '.join(map(str, results['choices']['memory']))}, and the peak of its resident "
+        "memory above what it was with everything imported and loaded, modules that it imports "
+        "late included; again: the next call in the same process, after freed memory was given "
+        "back to the system. onnxsim is handed the ONNX "
+        "file, its export not counted; refitted to "
+        f"{results['choices']['effort']['rows']} normal inputs.\n"
         "onnxsim's stable_relu_prune, which removes only what it proves to be zero for every image "
         f"with pixels in [0, 1], finds {', '.join(map(str, results['dead']))} of 400 neurons.\n"
         f"Data: {results['data']}, for the test error alone. coreprune {results['coreprune']}, "
@@ -323,5 +328,5 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axes.minorticks_off()
     axes.set_xlabel("parameters kept, %")
     axes.set_ylabel("test error right after pruning, %")
-    axes.legend(fontsize="small")
+    drawing.legend(fontsize="small", loc="outside right upper")
     figure.save(drawing, path)
