@@ -18,7 +18,7 @@ from experiments.peers.contenders import Contender, Effort, contenders
 from experiments.peers.latency import RUNTIMES, latencies
 from experiments.progress import progress
 from experiments.provenance import provenance
-from experiments.spread import mean_spread, spread
+from experiments.spread import mean_spread, spread, verdict
 
 WHOLE = "not pruned"
 PEERS = ("torch-pruning", "onnxsim", "onnxruntime")
@@ -192,6 +192,7 @@ def table(results: dict[str, Any]) -> str:
     return "\n\n".join([
         _errors(results),
         _errors_note(results),
+        "\n".join(_comparison(results, widths) for widths in results["choices"]["widths"]),
         _latency_table(results),
         _latency_note(results),
     ])  # fmt: skip
@@ -250,8 +251,7 @@ def _errors_note(results: dict[str, Any]) -> str:
         f"widths {', '.join(map(str, results['choices']['memory']))}, and the peak of its resident "
         "memory above what it was with everything imported and loaded, modules that it imports "
         "late included; again: the next call in the same process, after freed memory was given "
-        "back to the system. onnxsim is handed the ONNX "
-        "file, its export not counted; refitted to "
+        "back to the system. onnxsim is handed the ONNX file, its export not counted; refitted to "
         f"{results['choices']['effort']['rows']} normal inputs.\n"
         "onnxsim's stable_relu_prune, which removes only what it proves to be zero for every image "
         f"with pixels in [0, 1], finds {', '.join(map(str, results['dead']))} of 400 neurons.\n"
@@ -259,6 +259,24 @@ def _errors_note(results: dict[str, Any]) -> str:
         f"torch {results['torch']}, {versions}, one thread; {results['seconds']:.0f} s of "
         "processor time in this process."
     )
+
+
+def _comparison(results: dict[str, Any], widths: list[int]) -> str:
+    """The library's default against the best of the others at these widths, paired by network."""
+    errors = {
+        name: _values(results, name, widths, key="error")
+        for name, library in results["libraries"].items()
+        if library != "coreprune" or name == "optimal"
+    }
+    ours = errors.pop("optimal")
+    best = min(errors, key=lambda name: statistics.mean(errors[name]))
+    said = verdict(
+        [own - other for own, other in zip(ours, errors[best], strict=True)],
+        lower="optimal errs less",
+        higher="optimal errs more",
+        neither="no difference beyond the spread",
+    )
+    return f"- Widths {widths[0]}, {widths[1]}: best of the others is {best}; {said}."
 
 
 def _latency_table(results: dict[str, Any]) -> str:
