@@ -16,6 +16,9 @@ COLOURS = {
     "uniform": "#D55E00",
     "magnitude": "#CC79A7",
     "corenet": "#000000",
+    **dict.fromkeys(("torch-pruning, L1", "torch-pruning, L2"), "#E69F00"),
+    **dict.fromkeys(("torch-pruning, FPGM", "torch-pruning, LAMP"), "#E69F00"),
+    **dict.fromkeys(("onnxsim, L1", "onnxsim, L2", "onnxsim, L2, refitted"), "#D55E00"),
 }
 MARKERS = {
     "optimal": "v",
@@ -26,6 +29,13 @@ MARKERS = {
     "uniform": "^",
     "magnitude": "D",
     "corenet": "x",
+    "torch-pruning, L1": "<",
+    "torch-pruning, L2": ">",
+    "torch-pruning, FPGM": "p",
+    "torch-pruning, LAMP": "+",
+    "onnxsim, L1": "<",
+    "onnxsim, L2": ">",
+    "onnxsim, L2, refitted": "*",
 }
 
 
