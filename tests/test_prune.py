@@ -406,7 +406,8 @@ def test_progress_tells_what_is_done():
     told = []
     prune(three_layers(), draw(4, 8), keep=0.5, progress=lambda *news: told.append(news))
     cutting = [("cutting", 0, 2), ("cutting", 1, 2)]
-    assert told == [("reading the model", 0, 1), *cutting, ("checking", 0, 1)]
+    first = [("reading the model", 0, 1), ("pricing every size", 0, 1)]
+    assert told == [*first, *cutting, ("checking", 0, 1)]
 
 
 def test_result_says_where_it_comes_from():
