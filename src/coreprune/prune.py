@@ -22,6 +22,7 @@ from coreprune.graph.groups import (
 from coreprune.graph.ir import Parameters
 from coreprune.group_coreset import group_coreset
 from coreprune.group_moments import GroupMoments, law_of
+from coreprune.progress import Progress, silent
 from coreprune.queries.ball import Ball
 from coreprune.queries.gaussian import Gaussian
 from coreprune.query_space import QuerySpace, query_space
@@ -33,8 +34,6 @@ from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.subject import Subject, prepare
 
 Order = Literal["top_down", "bottom_up"]
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many of it are done, and how many there are."""
 
 
 def prune(  # noqa: PLR0913 (the public face: one argument a decision of the user)
@@ -97,7 +96,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     """
     _check(keep=keep, method=method, order=order, round_to=round_to, seed=seed)
     _check_queries(queries)
-    tell = progress or _silent
+    tell = progress or silent
     tell("reading the model", 0, 1)
     subject = prepare(
         model, example_inputs, example_kwargs=example_kwargs, dynamic_shapes=dynamic_shapes
@@ -299,7 +298,3 @@ def _check(*, keep: Keep, method: str, order: str | None, round_to: object, seed
         raise ArgumentError(f"round_to must be a whole number of at least 1, got {round_to!r}")
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise ArgumentError(f"seed must be a whole number of at least 0, got {seed!r}")
-
-
-def _silent(what: str, done: int, of: int) -> None:
-    """No progress is shown."""
