@@ -16,6 +16,7 @@ from experiments.no_full_training import run as no_full_training
 from experiments.one_neuron import run as one_neuron
 from experiments.paper_table import run as paper_table
 from experiments.publish import Experiment, publish
+from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
 from experiments.without_data import run as without_data
 
@@ -28,6 +29,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "no_full_training": no_full_training,
     "corenet": corenet,
     "without_data": without_data,
+    "repaired": repaired,
 }
 
 
