@@ -4,10 +4,12 @@ from coreprune.budget import Budget
 from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
+from coreprune.finetune import Finetuned, Finetuning, finetune
 from coreprune.inspection import inspect
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
 from coreprune.queries.gaussian import Gaussian
+from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import GroupRecord, Inspection, LayerRecord, PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import load
 
@@ -16,19 +18,25 @@ __all__ = [
     "Ball",
     "Budget",
     "FileFormatError",
+    "Finetuned",
+    "Finetuning",
     "Gaussian",
     "GroupRecord",
     "Inspection",
     "LayerRecord",
     "PruneResult",
+    "Repair",
+    "Repaired",
     "UnsupportedModelError",
     "WholeRecord",
     "activations",
+    "finetune",
     "inspect",
     "layer_coreset",
     "load",
     "neuron_coreset",
     "prune",
+    "repair",
 ]
 
 __version__ = "0.1.0"
