@@ -17,6 +17,7 @@ from experiments.one_neuron import run as one_neuron
 from experiments.paper_table import run as paper_table
 from experiments.peers import run as peers
 from experiments.publish import Experiment, publish
+from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
 from experiments.without_data import run as without_data
 
@@ -30,6 +31,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "corenet": corenet,
     "without_data": without_data,
     "peers": peers,
+    "repaired": repaired,
 }
 
 

@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-HEAVY = {"rich", "typer", "mlxtend", "matplotlib", "onnx", "pooch", "scipy", "pandas", "sklearn"}
+HEAVY = {
+    "accelerate",
+    "rich",
+    "typer",
+    "mlxtend",
+    "matplotlib",
+    "onnx",
+    "pooch",
+    "scipy",
+    "pandas",
+    "sklearn",
+}
 SCRIPT = """
 import sys
 import torch

@@ -5,6 +5,7 @@ from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.curve import CurvePoint
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
+from coreprune.finetune import Finetuned, Finetuning, finetune
 from coreprune.inspection import inspect
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
@@ -13,6 +14,7 @@ from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
+from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import GroupRecord, Inspection, LayerRecord, PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import load
 
@@ -23,22 +25,28 @@ __all__ = [
     "Budget",
     "CurvePoint",
     "FileFormatError",
+    "Finetuned",
+    "Finetuning",
     "Gaussian",
     "GroupRecord",
     "Impressions",
     "Inspection",
     "LayerRecord",
     "PruneResult",
+    "Repair",
+    "Repaired",
     "Samples",
     "Sphere",
     "UnsupportedModelError",
     "WholeRecord",
     "activations",
+    "finetune",
     "inspect",
     "layer_coreset",
     "load",
     "neuron_coreset",
     "prune",
+    "repair",
 ]
 
 __version__ = "0.1.0"

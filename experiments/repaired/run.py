@@ -1,0 +1,197 @@
+"""LeNet-300-100 with a tenth of its parameters: repaired without data, fine-tuned with data."""
+
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import coreprune
+from coreprune.finetune import Finetuning, finetune
+from coreprune.repair import Repair, repair
+from experiments import figure, mnist
+from experiments.lenet import PARAMETERS, Recipe, error, lenet, num_parameters, trained
+from experiments.mnist import Digits
+from experiments.progress import progress
+from experiments.provenance import provenance
+from experiments.repaired.queries import queries
+from experiments.repaired.shifted import Shifted
+from experiments.spread import mean_spread, verdict
+
+WHOLE, PRUNED, REPAIRED = "not pruned", "pruned", "repaired without data"
+TUNED, SCRATCH = "fine-tuned with data", "small from the start"
+STAGES = (WHOLE, PRUNED, REPAIRED, TUNED, SCRATCH)
+GREY = 1 / 3  # of an image with about the root mean square of the training images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is run.
+
+    Attributes:
+        seeds: Of the networks, queries and orders.
+        widths: Neurons kept in fc1 and fc2.
+        recipe: Of the trained networks.
+        repair_steps: Steps of repair.
+        repair_rate: Their peak rate.
+        queries: Queries in a step.
+        epochs: Of fine-tuning.
+        tuning_rate: Its peak rate.
+        label_share: What the labels count for beside the original; 1 leaves the original out.
+        batch_size: Images in a step.
+    """
+
+    seeds: tuple[int, ...]
+    widths: tuple[int, int] = (32, 35)
+    recipe: Recipe
+    repair_steps: int
+    repair_rate: float = 5e-3
+    queries: int = 256
+    epochs: int
+    tuning_rate: float = 2e-3
+    label_share: float = 1.0
+    batch_size: int = 128
+
+
+FULL = Plan(seeds=(0, 1, 2, 3, 4), recipe=Recipe(), repair_steps=8000, epochs=200)
+QUICK = Plan(seeds=(0,), recipe=Recipe(epochs=3, peak_rate=0.1), repair_steps=200, epochs=3)
+
+
+def run(*, quick: bool) -> dict[str, Any]:
+    """Prune, repair and fine-tune the network of every seed; then read the test set, once.
+
+    Args:
+        quick: One seed, small data, few steps.
+
+    Returns:
+        The runs with their errors in percent.
+    """
+    started = time.process_time()
+    plan = QUICK if quick else FULL
+    digits = mnist.load(quick=quick)
+    stages = [
+        (seed, *stage)
+        for seed in progress(plan.seeds, "networks")
+        for stage in _stages(digits, plan, seed=seed)
+    ]
+    return {
+        "choices": asdict(plan),
+        "runs": [
+            {
+                "seed": seed,
+                "stage": name,
+                "removed": round(100 * (1 - num_parameters(network) / PARAMETERS), 2),
+                "error": round(error(network, digits.test_images, digits.test_labels), 3),
+                "seconds": round(seconds, 2),
+            }
+            for seed, name, network, seconds in stages
+        ],
+        **provenance(seeds=plan.seeds, started=started, data=digits.source),
+    }
+
+
+def _stages(digits: Digits, plan: Plan, *, seed: int) -> list[tuple[str, nn.Module, float]]:
+    """Every network of one seed with the processor time of its last stage."""
+    original = trained(digits, seed=seed, recipe=plan.recipe)
+    clock = time.process_time()
+    first, second = plan.widths
+    pruned = coreprune.prune(
+        original.model,
+        torch.full((1, 784), GREY),
+        keep={"fc1": first / 300, "fc2": second / 100},
+        seed=seed,
+    ).model
+    spent = [time.process_time() - clock]
+    clock = time.process_time()
+    drawn = queries(original.model, deviation=GREY, share=0.1, batch=plan.queries, seed=seed)
+    settings = Repair(steps=plan.repair_steps, learning_rate=plan.repair_rate)
+    repaired = repair(original.model, pruned, drawn, settings=settings).model
+    spent.append(time.process_time() - clock)
+    tuned, seconds = _tuned(pruned, digits, plan, original=original.model, seed=seed)
+    fresh = lenet(hidden=plan.widths, seed=seed)
+    small, also = _tuned(fresh, digits, plan, original=original.model, seed=seed)
+    return [
+        (WHOLE, original.model, original.seconds),
+        (PRUNED, pruned, spent[0]),
+        (REPAIRED, repaired, spent[1]),
+        (TUNED, tuned, seconds),
+        (SCRATCH, small, also),
+    ]
+
+
+def _tuned(
+    network: nn.Module, digits: Digits, plan: Plan, *, original: nn.Module, seed: int
+) -> tuple[nn.Module, float]:
+    """The network fine-tuned, and the processor time of it."""
+    clock = time.process_time()
+    loader = Shifted(
+        digits.train_images, digits.train_labels, batch_size=plan.batch_size, seed=seed
+    )
+    settings = Finetuning(
+        steps=plan.epochs * len(loader),
+        learning_rate=plan.tuning_rate,
+        label_share=plan.label_share,
+        check_every=len(loader),
+    )
+    teacher = original if plan.label_share < 1 else None
+    result = finetune(network, loader, teacher=teacher, settings=settings)
+    return result.model, time.process_time() - clock
+
+
+def _values(results: dict[str, Any], stage: str, *, key: str = "error") -> list[float]:
+    return [entry[key] for entry in results["runs"] if entry["stage"] == stage]
+
+
+def table(results: dict[str, Any]) -> str:
+    """Test errors by stage, and whether fine-tuning reaches the network before."""
+    choices = results["choices"]
+    lines = ["| | removed, % | test error, % | seconds |", "|---|---|---|---|"]
+    for stage in STAGES:
+        removed = min(_values(results, stage, key="removed"))
+        seconds = statistics.mean(_values(results, stage, key="seconds"))
+        errors = mean_spread(_values(results, stage))
+        lines.append(f"| {stage} | {removed:.1f} | {errors} | {seconds:.1f} |")
+    first, second = choices["widths"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Mean ± standard deviation over seeds {', '.join(map(str, results['seeds']))}; "
+            f"processor seconds of the stage. Widths {first} and {second}. Repair: "
+            f"{choices['repair_steps']:,} steps of {choices['queries']} queries; fine-tuning: "
+            f"{choices['epochs']} epochs on images moved by up to a pixel.",
+            f"Data: {results['data']}. coreprune {results['coreprune']}, torch {results['torch']}, "
+            f"one thread; {results['seconds']:.0f} s of processor time in all.",
+            "",
+            f"Fine-tuned, against the network before: {_compared(results, WHOLE)}.",
+            f"Against the small network from the start: {_compared(results, SCRATCH)}.",
+        ]
+    )
+
+
+def _compared(results: dict[str, Any], stage: str) -> str:
+    pairs = zip(_values(results, TUNED), _values(results, stage), strict=True)
+    return verdict(
+        [mine - other for mine, other in pairs],
+        lower="error lower",
+        higher="error higher",
+        neither="not told apart",
+    )
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """The test error of every run by stage."""
+    drawing, axes = figure.one_panel()
+    for place, stage in enumerate(STAGES):
+        errors = _values(results, stage)
+        axes.scatter([place] * len(errors), errors, color=figure.COLOURS["optimal"])
+        axes.hlines(statistics.mean(errors), place - 0.2, place + 0.2, color="k")
+    axes.set_yscale("log")
+    axes.set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+    axes.minorticks_off()
+    axes.set_xticks(range(len(STAGES)), [stage.replace(" with", "\nwith") for stage in STAGES])
+    axes.set_ylabel("test error, %")
+    figure.save(drawing, path)

@@ -1,0 +1,116 @@
+"""How far a student's outputs are from its teacher's: the losses of repair and fine-tuning."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from coreprune.errors import ArgumentError
+from coreprune.shells.torch_module.outputs import leaves_of
+
+
+def floating_leaves(output: Any) -> list[Tensor]:  # noqa: ANN401
+    """The floating-point tensors of a model's output, in order.
+
+    Args:
+        output: What a forward pass returned: a tensor, or containers and objects that hold some.
+
+    Returns:
+        The tensors that have entries.
+
+    Raises:
+        ArgumentError: When there is none.
+    """
+    leaves = [
+        leaf
+        for leaf in leaves_of(output)
+        if isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.numel()
+    ]
+    if not leaves:
+        raise ArgumentError(
+            f"model must give floating-point tensors to learn from, got {type(output).__name__}"
+        )
+    return leaves
+
+
+def scales_of(outputs: Sequence[Sequence[Tensor]]) -> list[float]:
+    """The variance of every output tensor over several calls: the unit of its squared errors.
+
+    Args:
+        outputs: For each call its floating-point outputs.
+
+    Returns:
+        One positive number an output; 1 where an output is constant.
+    """
+    scales = []
+    for leaves in zip(*outputs, strict=True):
+        entries = torch.cat([leaf.flatten().double() for leaf in leaves])
+        variance = float(entries.var(correction=0))
+        scales.append(variance if 0 < variance < math.inf else 1.0)
+    return scales
+
+
+def squared_difference(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], *, scales: Sequence[float]
+) -> Tensor:
+    """The mean over the outputs of E(student − teacher)² / scale, every entry counting the same.
+
+    Args:
+        student: Floating-point outputs.
+        teacher: The same of the teacher. Shapes as the student's.
+        scales: From `scales_of` the teacher.
+
+    Returns:
+        The loss: 0 for equal outputs, about 1 for a student that always gives the mean.
+
+    Raises:
+        ArgumentError: When the two have outputs of different shapes.
+
+    Example:
+        >>> one, two = torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 2.0]])
+        >>> float(squared_difference([one], [two], scales=[0.25]))
+        2.0
+    """
+    shapes = [[tuple(leaf.shape) for leaf in leaves] for leaves in (student, teacher)]
+    if shapes[0] != shapes[1]:
+        raise ArgumentError(
+            f"teacher must give outputs of the student's shapes {shapes[0]}, got {shapes[1]}; "
+            "pass the network that was pruned"
+        )
+    losses = [
+        functional.mse_loss(mine.float(), its.float()) / scale
+        for mine, its, scale in zip(student, teacher, scales, strict=True)
+    ]
+    return torch.stack(losses).mean()
+
+
+def softened_divergence(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+    """T² KL(softmax(teacher / T) ‖ softmax(student / T)), the mean over the examples.
+
+    The factor T² keeps the gradient's size as T grows; for large T the loss becomes the squared
+    difference of the centred logits over twice the number of classes.
+
+    Args:
+        student: Logits. Shape (n, classes) or (n, classes, …).
+        teacher: Logits. Shape as the student's.
+        temperature: T > 0.
+
+    Returns:
+        The loss, 0 for equal logits.
+
+    Example:
+        >>> logits = torch.tensor([[1.0, 3.0]])
+        >>> float(softened_divergence(logits, logits + 5, temperature=2.0))
+        0.0
+
+    References:
+        Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network".
+    """
+    mine, its = (
+        functional.log_softmax(logits.float() / temperature, dim=1) for logits in (student, teacher)
+    )
+    divergence = functional.kl_div(mine, its, log_target=True, reduction="none").sum(1)
+    return temperature**2 * divergence.mean()
