@@ -15,7 +15,14 @@ from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
 from coreprune.repair import Repair, Repaired, repair
-from coreprune.result import GroupRecord, Inspection, LayerRecord, PruneResult, WholeRecord
+from coreprune.result import (
+    GroupRecord,
+    Inspection,
+    LayerRecord,
+    PruneResult,
+    RepairRecord,
+    WholeRecord,
+)
 from coreprune.shells.torch_module.files import load
 
 __all__ = [
@@ -34,6 +41,7 @@ __all__ = [
     "LayerRecord",
     "PruneResult",
     "Repair",
+    "RepairRecord",
     "Repaired",
     "Samples",
     "Sphere",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch import Tensor
 from coreprune.allocation import Price
 from coreprune.core.reconstruction import Path
 from coreprune.core.selection.paths import PathMethod, Reader, path_of
-from coreprune.graph.groups import Group
 from coreprune.group_moments import GroupMoments, View
 from coreprune.query_calls import drawn
 from coreprune.shells.torch_module.calls import Call, batch_size, run
@@ -44,6 +43,48 @@ class Responses:
         return root if kept_rows is None else root[:, kept_rows.to(root.device)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PriceList:
+    """What the groups' neurons are worth; empty for methods that do not ask.
+
+    Attributes:
+        prices: By the group's name.
+        paths: In which order neurons go, in the original network, likewise.
+        responses: How the outputs respond to the readers.
+    """
+
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    responses: Responses = field(default_factory=lambda: Responses(roots={}))
+
+
+def price_list(moments: GroupMoments, method: PathMethod) -> PriceList:
+    """The path and the price of every group in the original network.
+
+    Args:
+        moments: Knows the law, the groups and the model.
+        method: Whose paths.
+
+    Returns:
+        One of each for every group.
+    """
+    answer, run = responses(moments), moments.start()
+    parameters = moments.subject.graph.parameters
+    paths = {}
+    for group in moments.groups:
+        roots = [answer.root(consumer.affine.weight, None) for consumer in group.consumers]
+        readers = weighted_readers(run.views(group, parameters), roots)
+        paths[group.name] = path_of(method, readers)
+    return PriceList(
+        prices={
+            group.name: Price(neurons=group.neurons, errors=paths[group.name].errors)
+            for group in moments.groups
+        },
+        paths=paths,
+        responses=answer,
+    )
+
+
 def responses(moments: GroupMoments) -> Responses:
     """Measure how much the outputs respond to each reader, by derivatives on queries of the law.
 
@@ -71,25 +112,6 @@ def responses(moments: GroupMoments) -> Responses:
         )
         return Responses(roots=unit, note=note)
     return Responses(roots={name: _root(metric / outputs) for name, metric in metrics.items()})
-
-
-def path_and_price(
-    group: Group, views: Sequence[View], response: Responses, *, method: PathMethod
-) -> tuple[Path, Price]:
-    """In which order the neurons of a group go, and what that costs the outputs.
-
-    Args:
-        group: The group, of a network that is not cut yet.
-        views: What its consumers see.
-        response: How the outputs respond to them.
-        method: Whose path.
-
-    Returns:
-        The path and its prices.
-    """
-    roots = [response.root(consumer.affine.weight, None) for consumer in group.consumers]
-    path = path_of(method, weighted_readers(views, roots))
-    return path, Price(neurons=group.neurons, errors=path.errors)
 
 
 def weighted_readers(views: Sequence[View], roots: Sequence[Tensor]) -> list[Reader]:

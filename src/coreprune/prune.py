@@ -1,45 +1,34 @@
 """The one natural way through: model, graph, groups, moments, path, budget, cut, result."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
-from torch import Generator, Tensor, nn
+from torch import nn
 
-from coreprune.allocation import Price
 from coreprune.budget import Budget, Keep, check_keep, widths
 from coreprune.core.coreset import Method, check_method
-from coreprune.core.reconstruction import Path
-from coreprune.core.selection.paths import PathMethod, follows_a_path, kept_at, path_of
+from coreprune.core.selection.paths import follows_a_path
 from coreprune.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
 from coreprune.curve import curve
+from coreprune.cutting import Plan, cut_soundly
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.graph.cut import Cut, columns_of, shrink, widen
-from coreprune.graph.groups import (
-    RIDES_WITH_NONE,
-    Group,
-    Partition,
-    Whole,
-    find_groups,
-    passengers_of,
-)
-from coreprune.graph.ir import Parameters
-from coreprune.group_coreset import Selection, group_coreset
-from coreprune.group_moments import GroupMoments, Run
-from coreprune.group_prices import Responses, path_and_price, responses, weighted_readers
-from coreprune.measured_error import OutputChange, output_change
+from coreprune.graph.groups import Group, Partition, find_groups
+from coreprune.group_moments import GroupMoments
+from coreprune.group_prices import PriceList, price_list
+from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
-from coreprune.query_calls import Law, drawn
+from coreprune.query_calls import Law, calls_of, drawn
 from coreprune.query_law import choose_law
-from coreprune.query_space import QuerySpace, query_space
-from coreprune.result import GroupRecord, PruneResult, WholeRecord
+from coreprune.query_space import query_space
+from coreprune.repair import Repair, Repaired
+from coreprune.repair import repair as teach
+from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import nonfinite, with_tensors
-from coreprune.shells.torch_module.postcondition import violation
+from coreprune.shells.torch_module.modules import copied, nonfinite, with_tensors
 from coreprune.shells.torch_module.subject import Subject, prepare
 
 Order = Literal["top_down", "bottom_up"]
@@ -59,6 +48,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     skip: Collection[str] = (),
     example_kwargs: Mapping[str, Any] | None = None,
     dynamic_shapes: Any = None,  # noqa: ANN401
+    repair: Repair | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> PruneResult:
@@ -85,6 +75,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         skip: Names of layers whose neurons all stay, or of modules that hold such layers.
         example_kwargs: Keyword arguments of the forward pass.
         dynamic_shapes: Passed to `torch.export.export`.
+        repair: How long to train the pruned network on queries with the original as its teacher;
+            None leaves it as it is. Needs the extra `train`.
         seed: Fixes every random choice.
         progress: Called as (what, done, of).
 
@@ -113,29 +105,26 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     subject = prepare(
         model, example_inputs, example_kwargs=example_kwargs, dynamic_shapes=dynamic_shapes
     )
-    _check_values(subject)
-    partition = find_groups(subject.graph, skip=skip)
-    if not partition.groups:
-        raise UnsupportedModelError(_nothing_to_cut(subject, partition))
+    partition = _partition(subject, skip)
     order = order or ("bottom_up" if follows_a_path(method) else "top_down")
     choice = choose_law(queries, subject, partition.groups)
     space = query_space(subject, partition.groups, queries=queries, seed=int(seed))
     moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(seed))
     costs = _costs(subject, partition.groups)
-    prices = _Prices()
+    prices = PriceList()
     if follows_a_path(method):
         tell("pricing every size", 0, 1)
-        prices = _priced(moments, method)
-    plan = _Plan(
+        prices = price_list(moments, method)
+    plan = Plan(
         method=method,
         groups=partition.groups if order == "bottom_up" else partition.groups[::-1],
-        widths=widths(keep, partition.groups, costs, prices=prices.of, round_to=round_to),
+        widths=widths(keep, partition.groups, costs, prices=prices.prices, round_to=round_to),
         space=space,
         moments=moments,
         prices=prices,
         seeds=_seeds(partition.groups, int(seed)),
     )
-    outcome = _cut_soundly(subject, plan, tell)
+    outcome = cut_soundly(subject, plan, tell)
     changed = {  # the rest comes from the source: running the copy may have changed its buffers
         name: tensor
         for name, tensor in outcome.parameters.items()
@@ -143,9 +132,15 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     }
     trained = dict(subject.working.named_parameters())
     original = tensors_of(subject.source)
-    change = _measured(subject, changed, plan)
+    small = with_tensors(subject.source, changed)
+    repaired = None
+    if repair is not None:
+        repaired = _repaired(subject, small, moments=moments, settings=repair, tell=tell)
+        small = repaired.model
+    fresh = drawn(moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
+    change = output_change(subject.working, copied(small).eval(), fresh)
     return PruneResult(
-        model=with_tensors(subject.source, changed),
+        model=small,
         groups=tuple(
             outcome.records[group.name]
             for group in partition.groups
@@ -159,58 +154,19 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         order=order,
         seed=int(seed),
         query_space=plan.space.words,
-        law=f"{moments.words()}; {choice.why}" if prices.of else "none: the method needs no law",
+        law=f"{moments.words()}; {choice.why}"
+        if prices.prices
+        else "none: the method needs no law",
         expected_error=_expected(outcome.records.values()),
         measured_error=change.error if change else None,
         output_spread=change.spread if change else None,
-        curve=curve(prices.of, costs, kind=_saved(keep), round_to=round_to),
+        repair=None if repaired is None else _record_of(repaired),
+        curve=curve(prices.prices, costs, kind=_saved(keep), round_to=round_to),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
-        notes=(*subject.graph.notes, *prices.notes),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Prices:
-    """What the groups' neurons are worth; empty for methods that do not ask."""
-
-    of: Mapping[str, Price] = field(default_factory=dict)
-    paths: Mapping[str, Path] = field(default_factory=dict)
-    responses: Responses = field(default_factory=lambda: Responses(roots={}))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a careful user should know."""
-        return () if self.responses.note is None else (self.responses.note,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Plan:
-    """What is to be cut, in which order and how."""
-
-    method: Method
-    groups: tuple[Group, ...]
-    widths: Mapping[str, int]
-    space: QuerySpace
-    moments: GroupMoments
-    prices: _Prices
-    seeds: Mapping[str, int]
-
-
-def _priced(moments: GroupMoments, method: PathMethod) -> _Prices:
-    """The path and the price of every group in the original network."""
-    answer, run = responses(moments), moments.start()
-    parameters = moments.subject.graph.parameters
-    found = {
-        group.name: path_and_price(group, run.views(group, parameters), answer, method=method)
-        for group in moments.groups
-    }
-    return _Prices(
-        of={name: price for name, (_, price) in found.items()},
-        paths={name: path for name, (path, _) in found.items()},
-        responses=answer,
+        notes=(*subject.graph.notes, *_told(prices.responses.note)),
     )
 
 
@@ -236,116 +192,27 @@ def _expected(records: Iterable[GroupRecord]) -> float | None:
     return math.hypot(*known) if len(known) == len(errors) else None
 
 
-def _measured(subject: Subject, changed: Mapping[str, Tensor], plan: _Plan) -> OutputChange | None:
-    """How far the outputs are apart on queries that chose nothing."""
-    moments = plan.moments
-    calls = drawn(moments.law, subject, seed=moments.seed + 1, examples=MEASURED)
-    return output_change(subject.working, with_tensors(subject.working, changed), calls)
+def _repaired(
+    subject: Subject, small: nn.Module, *, moments: GroupMoments, settings: Repair, tell: Progress
+) -> Repaired:
+    """The pruned network, taught by the original on queries that chose nothing."""
+    calls = calls_of(moments.law, subject, seed=moments.seed + 2, endless=True)
+    return teach(subject.source, small, calls, settings=settings, progress=tell)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Outcome:
-    """The network's tensors after some cuts, and what was done."""
-
-    parameters: Parameters
-    cuts: tuple[Cut, ...] = ()
-    records: Mapping[str, GroupRecord] = field(default_factory=dict)
-    restored: tuple[Whole, ...] = ()
-
-
-def _cut_soundly(subject: Subject, plan: _Plan, tell: Progress) -> _Outcome:
-    """Cut all groups; where that breaks the model, again one by one, restoring those that do.
-
-    Raises:
-        UnsupportedModelError: When every group breaks it.
-    """
-    outcome = _cut_each(plan, _Outcome(parameters=subject.graph.parameters), tell=tell)
-    tell("checking", 0, 1)
-    if _violation(subject, outcome) is None:
-        return outcome
-    restored: list[Whole] = []
-
-    def is_sound(group: Group, trial: _Outcome) -> bool:
-        reason = _violation(subject, trial)
-        restored.extend([Whole(name=group.name, reason=reason)] if reason else [])
-        return reason is None
-
-    start = _Outcome(parameters=subject.graph.parameters)
-    outcome = _cut_each(plan, start, tell=tell, is_sound=is_sound)
-    if not outcome.cuts:
-        listing = "; ".join(f"{entry.name}: {entry.reason}" for entry in restored)
-        raise UnsupportedModelError(f"no layer can be cut soundly: {listing}")
-    names = {entry.name for entry in restored}
-    restored += [
-        Whole(name=passenger, reason=RIDES_WITH_NONE)
-        for group in plan.groups
-        if group.name in names
-        for passenger in passengers_of(group)
-    ]
-    return replace(outcome, restored=tuple(restored))
-
-
-def _violation(subject: Subject, outcome: _Outcome) -> str | None:
-    for name in {name for cut in outcome.cuts for name in columns_of(cut.group)}:
-        if not outcome.parameters[name].isfinite().all():
-            return f"the new weights of its readers overflow {outcome.parameters[name].dtype}"
-    return violation(
-        subject.working,
-        subject.call,
-        small=outcome.parameters,
-        wide=widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
-        columns={name for cut in outcome.cuts for name in columns_of(cut.group)},
+def _record_of(repaired: Repaired) -> RepairRecord:
+    return RepairRecord(
+        steps=repaired.steps,
+        best_step=repaired.best_step,
+        seconds=repaired.seconds,
+        loss_before=repaired.loss_before,
+        loss_after=repaired.loss_after,
+        stopped=repaired.stopped,
     )
 
 
-def _cut_each(
-    plan: _Plan,
-    outcome: _Outcome,
-    *,
-    tell: Progress,
-    is_sound: Callable[[Group, _Outcome], bool] | None = None,
-) -> _Outcome:
-    """Cut the groups one after the other, each seeing the network as the earlier ones left it.
-
-    A group whose cut is not sound stays as it was.
-    """
-    run = plan.moments.start()
-    for done, group in enumerate(plan.groups):
-        tell("checking layer by layer" if is_sound else "cutting", done, len(plan.groups))
-        cut, record = group_coreset(
-            group,
-            outcome.parameters,
-            method=plan.method,
-            num_neurons=plan.widths[group.name],
-            query_radius=plan.space.radii[group.name],
-            selection=_selected(plan, run, group, outcome=outcome),
-            generator=Generator().manual_seed(plan.seeds[group.name]),
-        )
-        trial = _Outcome(
-            parameters=shrink(outcome.parameters, cut),
-            cuts=(*outcome.cuts, cut),
-            records={**outcome.records, group.name: record},
-        )
-        if is_sound is None or is_sound(group, trial):
-            run.cut(group, cut.indices)
-            outcome = trial
-    return outcome
-
-
-def _selected(plan: _Plan, run: Run, group: Group, *, outcome: _Outcome) -> Selection | None:
-    """The neurons of a group that stay, seen from the network as earlier cuts left it."""
-    if not follows_a_path(plan.method):
-        return None
-    views = run.views(group, outcome.parameters)
-    rows = {cut.group.producer.weight: cut.indices for cut in outcome.cuts}
-    roots = [
-        plan.prices.responses.root(consumer.affine.weight, rows.get(consumer.affine.weight))
-        for consumer in group.consumers
-    ]
-    readers = weighted_readers(views, roots)
-    path = plan.prices.paths[group.name] if not outcome.cuts else path_of(plan.method, readers)
-    kept = kept_at(plan.method, readers, path, num_neurons=plan.widths[group.name])
-    return Selection(kept=kept, views=views, roots=roots)
+def _told(note: str | None) -> tuple[str, ...]:
+    return () if note is None else (note,)
 
 
 def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:
@@ -361,6 +228,19 @@ def _check_queries(queries: object) -> None:
             f"queries must be None or one of {names}, got {type(queries).__name__}; "
             "for inputs of your own pass coreprune.Samples(inputs)"
         )
+
+
+def _partition(subject: Subject, skip: Collection[str]) -> Partition:
+    """The groups of a model with sound values.
+
+    Raises:
+        UnsupportedModelError: When there is none, or values are missing or not finite.
+    """
+    _check_values(subject)
+    partition = find_groups(subject.graph, skip=skip)
+    if not partition.groups:
+        raise UnsupportedModelError(_nothing_to_cut(subject, partition))
+    return partition
 
 
 def _check_values(subject: Subject) -> None:

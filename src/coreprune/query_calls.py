@@ -34,13 +34,14 @@ def only_input(call: Call) -> Tensor | None:
     return tensors[0] if tensors[0].numel() else None
 
 
-def calls_of(law: Law, subject: Subject, *, seed: int) -> Iterator[Call]:
+def calls_of(law: Law, subject: Subject, *, seed: int, endless: bool = False) -> Iterator[Call]:
     """Calls with inputs from a law: without end, but for the user's samples.
 
     Args:
         law: What inputs are like.
         subject: The model under work.
         seed: Fixes what is drawn.
+        endless: Whether samples begin again when they have come to their end.
 
     Yields:
         Calls, in large batches where the model takes them.
@@ -51,6 +52,8 @@ def calls_of(law: Law, subject: Subject, *, seed: int) -> Iterator[Call]:
     generator = Generator().manual_seed(seed)
     if isinstance(law, Samples):
         yield from _given(law, subject)
+        while endless:
+            yield from _given(law, subject)
     elif isinstance(law, Impressions):
         yield from _impressed(law, subject, generator=generator)
     else:

@@ -53,6 +53,28 @@ class GroupRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepairRecord:
+    """How the pruned network was repaired.
+
+    Attributes:
+        steps: Steps done.
+        best_step: The step whose weights were kept.
+        seconds: Time they took.
+        loss_before: Mean squared difference of the outputs over their variance on held-back
+            queries, before.
+        loss_after: The same of the kept weights.
+        stopped: Why it ended, in words.
+    """
+
+    steps: int
+    best_step: int
+    seconds: float
+    loss_before: float
+    loss_after: float
+    stopped: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WholeRecord:
     """A layer that keeps all its neurons.
 
@@ -132,6 +154,8 @@ class PruneResult:
         measured_error: The root mean square change of the outputs on fresh queries of the law (of
             the user's samples: on the same), in the outputs' units; None without such outputs.
         output_spread: The standard deviation of the original's outputs on them.
+        repair: How it was repaired, None when it was not; the groups' records and the expected
+            error speak of the network before, the measured error of the one after.
         curve: The price of every size, from the whole network down; empty for methods without.
         parameters_before: Numbers in the original's parameters.
         parameters_after: Numbers in the pruned model's parameters.
@@ -151,6 +175,7 @@ class PruneResult:
     expected_error: float | None
     measured_error: float | None
     output_spread: float | None
+    repair: RepairRecord | None
     curve: tuple[CurvePoint, ...]
     parameters_before: int
     parameters_after: int
@@ -176,6 +201,7 @@ class PruneResult:
             "expected_error": self.expected_error,
             "measured_error": self.measured_error,
             "output_spread": self.output_spread,
+            "repair": None if self.repair is None else asdict(self.repair),
             "curve": [asdict(point) for point in self.curve],
             "parameters_before": self.parameters_before,
             "parameters_after": self.parameters_after,

@@ -1,0 +1,164 @@
+"""Cut every group for which the model stays sound, and restore those for which it does not."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import Generator
+
+from coreprune.core.coreset import Method
+from coreprune.core.selection.paths import follows_a_path, kept_at, path_of
+from coreprune.errors import UnsupportedModelError
+from coreprune.graph.cut import Cut, columns_of, shrink, widen
+from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
+from coreprune.graph.ir import Parameters
+from coreprune.group_coreset import Selection, group_coreset
+from coreprune.group_moments import GroupMoments, Run
+from coreprune.group_prices import PriceList, weighted_readers
+from coreprune.progress import Progress
+from coreprune.query_space import QuerySpace
+from coreprune.result import GroupRecord
+from coreprune.shells.torch_module.postcondition import violation
+from coreprune.shells.torch_module.subject import Subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """What is to be cut, in which order and how.
+
+    Attributes:
+        method: How neurons are chosen.
+        groups: In the order in which they are cut.
+        widths: The neurons that each keeps.
+        space: The radii to plan for.
+        moments: What their readers see under the law.
+        prices: What neurons are worth; empty for methods that do not ask.
+        seeds: One a group.
+    """
+
+    method: Method
+    groups: tuple[Group, ...]
+    widths: Mapping[str, int]
+    space: QuerySpace
+    moments: GroupMoments
+    prices: PriceList
+    seeds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """The network's tensors after some cuts, and what was done.
+
+    Attributes:
+        parameters: The tensors.
+        cuts: What was cut, in order.
+        records: By the group's name.
+        restored: Layers that stay whole because a cut broke the model.
+    """
+
+    parameters: Parameters
+    cuts: tuple[Cut, ...] = ()
+    records: Mapping[str, GroupRecord] = field(default_factory=dict)
+    restored: tuple[Whole, ...] = ()
+
+
+def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
+    """Cut all groups; where that breaks the model, again one by one, restoring those that do.
+
+    Args:
+        subject: The model under work.
+        plan: What is to be cut.
+        tell: Called as (what, done, of).
+
+    Returns:
+        The outcome, in which at least one group is cut.
+
+    Raises:
+        UnsupportedModelError: When every group breaks it.
+    """
+    outcome = _cut_each(plan, Outcome(parameters=subject.graph.parameters), tell=tell)
+    tell("checking", 0, 1)
+    if _violation(subject, outcome) is None:
+        return outcome
+    restored: list[Whole] = []
+
+    def is_sound(group: Group, trial: Outcome) -> bool:
+        reason = _violation(subject, trial)
+        restored.extend([Whole(name=group.name, reason=reason)] if reason else [])
+        return reason is None
+
+    start = Outcome(parameters=subject.graph.parameters)
+    outcome = _cut_each(plan, start, tell=tell, is_sound=is_sound)
+    if not outcome.cuts:
+        listing = "; ".join(f"{entry.name}: {entry.reason}" for entry in restored)
+        raise UnsupportedModelError(f"no layer can be cut soundly: {listing}")
+    names = {entry.name for entry in restored}
+    restored += [
+        Whole(name=passenger, reason=RIDES_WITH_NONE)
+        for group in plan.groups
+        if group.name in names
+        for passenger in passengers_of(group)
+    ]
+    return replace(outcome, restored=tuple(restored))
+
+
+def _violation(subject: Subject, outcome: Outcome) -> str | None:
+    for name in {name for cut in outcome.cuts for name in columns_of(cut.group)}:
+        if not outcome.parameters[name].isfinite().all():
+            return f"the new weights of its readers overflow {outcome.parameters[name].dtype}"
+    return violation(
+        subject.working,
+        subject.call,
+        small=outcome.parameters,
+        wide=widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
+        columns={name for cut in outcome.cuts for name in columns_of(cut.group)},
+    )
+
+
+def _cut_each(
+    plan: Plan,
+    outcome: Outcome,
+    *,
+    tell: Progress,
+    is_sound: Callable[[Group, Outcome], bool] | None = None,
+) -> Outcome:
+    """Cut the groups one after the other, each seeing the network as the earlier ones left it.
+
+    A group whose cut is not sound stays as it was.
+    """
+    run = plan.moments.start()
+    for done, group in enumerate(plan.groups):
+        tell("checking layer by layer" if is_sound else "cutting", done, len(plan.groups))
+        cut, record = group_coreset(
+            group,
+            outcome.parameters,
+            method=plan.method,
+            num_neurons=plan.widths[group.name],
+            query_radius=plan.space.radii[group.name],
+            selection=_selected(plan, run, group, outcome=outcome),
+            generator=Generator().manual_seed(plan.seeds[group.name]),
+        )
+        trial = Outcome(
+            parameters=shrink(outcome.parameters, cut),
+            cuts=(*outcome.cuts, cut),
+            records={**outcome.records, group.name: record},
+        )
+        if is_sound is None or is_sound(group, trial):
+            run.cut(group, cut.indices)
+            outcome = trial
+    return outcome
+
+
+def _selected(plan: Plan, run: Run, group: Group, *, outcome: Outcome) -> Selection | None:
+    """The neurons of a group that stay, seen from the network as earlier cuts left it."""
+    if not follows_a_path(plan.method):
+        return None
+    views = run.views(group, outcome.parameters)
+    rows = {cut.group.producer.weight: cut.indices for cut in outcome.cuts}
+    roots = [
+        plan.prices.responses.root(consumer.affine.weight, rows.get(consumer.affine.weight))
+        for consumer in group.consumers
+    ]
+    readers = weighted_readers(views, roots)
+    path = plan.prices.paths[group.name] if not outcome.cuts else path_of(plan.method, readers)
+    kept = kept_at(plan.method, readers, path, num_neurons=plan.widths[group.name])
+    return Selection(kept=kept, views=views, roots=roots)
