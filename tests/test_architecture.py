@@ -37,9 +37,13 @@ RANKS = {
     "group_prices": 6,
     "inspection": 7,
     "group_coreset": 7,
+    "prospect": 7,
+    "pricing": 8,
     "cutting": 8,
     "prune": 9,
     "": 10,  # the public names
+    "terminal": 0,
+    "option_values": 7,
     "demo": 11,
     "report": 11,
     "cli": 12,

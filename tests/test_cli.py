@@ -14,7 +14,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 import coreprune
-from coreprune import cli
+from coreprune import cli, terminal
 from coreprune.demo import LeNet300100
 from coreprune.result import Inspection, LayerRecord, WholeRecord
 
@@ -24,7 +24,7 @@ LENET = "coreprune.demo:LeNet300100"
 def run(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
     """The program's exit code, standard output and standard error."""
     monkeypatch.setattr(sys, "argv", ["coreprune", *map(str, arguments)])
-    monkeypatch.setattr(cli.out, "file", None)
+    monkeypatch.setattr(terminal.out, "file", None)
     with pytest.raises(SystemExit) as stop:
         cli.main()
     captured = capsys.readouterr()
@@ -185,9 +185,13 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--input": "wide"}, "input must look like 1x784"),
         ({"--input": "0x784"}, "sizes of at least 1"),
         ({"--input": "9999999999999x8"}, "torch cannot make the input"),
-        ({"--method": "luck"}, "method must be one of optimal, importance"),
+        ({"--method": "luck"}, "method must be one of optimal, backward"),
         ({"--order": "sideways"}, "order must be one of top_down, bottom_up"),
-        ({"--radius": "-1"}, "radius must be positive"),
+        ({"--queries": "ball:-1"}, "radius must be positive"),
+        ({"--queries": "luck"}, "queries must be gaussian"),
+        ({"--queries": "none.npy"}, "cannot be read as an array"),
+        ({"--repair": "long"}, "repair must be steps as 2000"),
+        ({"--error": "-1", "--keep": None}, "error must be a positive"),
         ({"--round-to": "0"}, "round_to must be"),
         ({"--seed": "-1"}, "seed must be"),
         ({"--skip": "fc9"}, "fc9"),

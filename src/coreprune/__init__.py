@@ -7,6 +7,7 @@ from coreprune.curve import CurvePoint
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.finetune import Finetuned, Finetuning, finetune
 from coreprune.inspection import inspect
+from coreprune.pricing import curve
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
@@ -48,6 +49,7 @@ __all__ = [
     "UnsupportedModelError",
     "WholeRecord",
     "activations",
+    "curve",
     "finetune",
     "inspect",
     "layer_coreset",

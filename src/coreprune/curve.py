@@ -32,7 +32,7 @@ class CurvePoint:
     widths: Mapping[str, int]
 
 
-def curve(
+def price_curve(
     prices: Mapping[str, Price], costs: Mapping[str, Cost], *, kind: str, round_to: int
 ) -> tuple[CurvePoint, ...]:
     """The descent from the whole network to the least widths.

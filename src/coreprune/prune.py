@@ -8,28 +8,23 @@ import numpy as np
 from torch import nn
 
 from coreprune.budget import Budget, Keep, check_keep, widths
-from coreprune.core.coreset import Method, check_method
+from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
-from coreprune.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
-from coreprune.curve import curve
+from coreprune.curve import price_curve
 from coreprune.cutting import Plan, cut_soundly
-from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.graph.groups import Group, Partition, find_groups
-from coreprune.group_moments import GroupMoments
-from coreprune.group_prices import PriceList, price_list
+from coreprune.errors import ArgumentError
+from coreprune.graph.groups import Group
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
+from coreprune.prospect import Options, Prospect, survey
 from coreprune.query_calls import Law, calls_of, drawn
-from coreprune.query_law import choose_law
 from coreprune.query_space import query_space
 from coreprune.repair import Repair, Repaired
 from coreprune.repair import repair as teach
 from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import copied, nonfinite, with_tensors
-from coreprune.shells.torch_module.subject import Subject, prepare
+from coreprune.shells.torch_module.modules import copied, with_tensors
 
 Order = Literal["top_down", "bottom_up"]
 MEASURED = 1024
@@ -98,31 +93,35 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, "Data-Independent Neural Pruning via
         Coresets".
     """
-    _check(keep=keep, method=method, order=order, round_to=round_to, seed=seed)
-    _check_queries(queries)
+    check_keep(keep)
+    if order is not None and order not in get_args(Order):
+        raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
     tell = progress or silent
-    tell("reading the model", 0, 1)
-    subject = prepare(
-        model, example_inputs, example_kwargs=example_kwargs, dynamic_shapes=dynamic_shapes
+    prospect = survey(
+        model,
+        example_inputs,
+        Options(
+            method=method,
+            queries=queries,
+            round_to=round_to,
+            skip=skip,
+            example_kwargs=example_kwargs,
+            dynamic_shapes=dynamic_shapes,
+            seed=seed,
+        ),
+        tell=tell,
     )
-    partition = _partition(subject, skip)
+    subject, groups = prospect.subject, prospect.partition.groups
     order = order or ("bottom_up" if follows_a_path(method) else "top_down")
-    choice = choose_law(queries, subject, partition.groups)
-    space = query_space(subject, partition.groups, queries=queries, seed=int(seed))
-    moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(seed))
-    costs = _costs(subject, partition.groups)
-    prices = PriceList()
-    if follows_a_path(method):
-        tell("pricing every size", 0, 1)
-        prices = price_list(moments, method)
+    prices = prospect.prices.prices
     plan = Plan(
         method=method,
-        groups=partition.groups if order == "bottom_up" else partition.groups[::-1],
-        widths=widths(keep, partition.groups, costs, prices=prices.prices, round_to=round_to),
-        space=space,
-        moments=moments,
-        prices=prices,
-        seeds=_seeds(partition.groups, int(seed)),
+        groups=groups if order == "bottom_up" else groups[::-1],
+        widths=widths(keep, groups, prospect.costs, prices=prices, round_to=round_to),
+        space=query_space(subject, groups, queries=queries, seed=seed),
+        moments=prospect.moments,
+        prices=prospect.prices,
+        seeds=_seeds(groups, seed),
     )
     outcome = cut_soundly(subject, plan, tell)
     changed = {  # the rest comes from the source: running the copy may have changed its buffers
@@ -130,55 +129,40 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         for name, tensor in outcome.parameters.items()
         if tensor is not subject.graph.parameters[name]
     }
-    trained = dict(subject.working.named_parameters())
-    original = tensors_of(subject.source)
     small = with_tensors(subject.source, changed)
     repaired = None
     if repair is not None:
-        repaired = _repaired(subject, small, moments=moments, settings=repair, tell=tell)
+        repaired = _repaired(prospect, small, settings=repair, tell=tell)
         small = repaired.model
-    fresh = drawn(moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
+    tell("measuring", 0, 1)
+    fresh = drawn(prospect.moments.law, subject, seed=seed + 1, examples=MEASURED)
     change = output_change(subject.working, copied(small).eval(), fresh)
+    trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     return PruneResult(
         model=small,
         groups=tuple(
-            outcome.records[group.name]
-            for group in partition.groups
-            if group.name in outcome.records
+            outcome.records[group.name] for group in groups if group.name in outcome.records
         ),
         whole=tuple(
             WholeRecord(name=entry.name, reason=entry.reason)
-            for entry in (*partition.whole, *outcome.restored)
+            for entry in (*prospect.partition.whole, *outcome.restored)
         ),
         method=method,
         order=order,
         seed=int(seed),
         query_space=plan.space.words,
-        law=f"{moments.words()}; {choice.why}"
-        if prices.prices
-        else "none: the method needs no law",
+        law=prospect.words,
         expected_error=_expected(outcome.records.values()),
         measured_error=change.error if change else None,
         output_spread=change.spread if change else None,
         repair=None if repaired is None else _record_of(repaired),
-        curve=curve(prices.prices, costs, kind=_saved(keep), round_to=round_to),
+        curve=price_curve(prices, prospect.costs, kind=_saved(keep), round_to=round_to),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
-        notes=(*subject.graph.notes, *_told(prices.responses.note)),
+        notes=prospect.notes,
     )
-
-
-def _costs(subject: Subject, groups: Sequence[Group]) -> dict[str, Cost]:
-    """By the names of the budget's targets; what buffers hold costs nothing."""
-    trained = dict(subject.working.named_parameters())
-    return {
-        "parameters": parameter_cost(groups, trained),
-        "flops": flop_cost(groups, subject.graph, total=flops(subject.working, subject.call)),
-        "bytes": byte_cost(groups, trained),
-        "neurons": neuron_cost(groups),
-    }
 
 
 def _saved(keep: Keep) -> str:
@@ -193,11 +177,12 @@ def _expected(records: Iterable[GroupRecord]) -> float | None:
 
 
 def _repaired(
-    subject: Subject, small: nn.Module, *, moments: GroupMoments, settings: Repair, tell: Progress
+    prospect: Prospect, small: nn.Module, *, settings: Repair, tell: Progress
 ) -> Repaired:
     """The pruned network, taught by the original on queries that chose nothing."""
-    calls = calls_of(moments.law, subject, seed=moments.seed + 2, endless=True)
-    return teach(subject.source, small, calls, settings=settings, progress=tell)
+    moments = prospect.moments
+    calls = calls_of(moments.law, prospect.subject, seed=moments.seed + 2, endless=True)
+    return teach(prospect.subject.source, small, calls, settings=settings, progress=tell)
 
 
 def _record_of(repaired: Repaired) -> RepairRecord:
@@ -211,67 +196,7 @@ def _record_of(repaired: Repaired) -> RepairRecord:
     )
 
 
-def _told(note: str | None) -> tuple[str, ...]:
-    return () if note is None else (note,)
-
-
 def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:
     """A seed a group, so that leaving one whole does not change the others' draws."""
     states = np.random.SeedSequence(seed).generate_state(len(groups), np.uint64)
     return {group.name: int(state >> 1) for group, state in zip(groups, states, strict=True)}
-
-
-def _check_queries(queries: object) -> None:
-    if queries is not None and not isinstance(queries, Law):
-        names = ", ".join(sorted(kind.__name__ for kind in get_args(Law)))
-        raise ArgumentError(
-            f"queries must be None or one of {names}, got {type(queries).__name__}; "
-            "for inputs of your own pass coreprune.Samples(inputs)"
-        )
-
-
-def _partition(subject: Subject, skip: Collection[str]) -> Partition:
-    """The groups of a model with sound values.
-
-    Raises:
-        UnsupportedModelError: When there is none, or values are missing or not finite.
-    """
-    _check_values(subject)
-    partition = find_groups(subject.graph, skip=skip)
-    if not partition.groups:
-        raise UnsupportedModelError(_nothing_to_cut(subject, partition))
-    return partition
-
-
-def _check_values(subject: Subject) -> None:
-    empty = [name for name, tensor in subject.graph.parameters.items() if tensor.is_meta]
-    if empty:
-        raise UnsupportedModelError(
-            f"model has no values in {', '.join(empty)} (meta device); load its weights first"
-        )
-    if strange := nonfinite(subject.working):
-        raise UnsupportedModelError(
-            f"model has NaN or infinite entries in {', '.join(strange)}; restore a sound checkpoint"
-        )
-
-
-def _nothing_to_cut(subject: Subject, partition: Partition) -> str:
-    layers = "; ".join(f"{entry.name}: {entry.reason}" for entry in partition.whole)
-    notes = "; ".join(subject.graph.notes)
-    export = f" torch.export failed on {notes}." if notes else ""
-    return (
-        f"model has no layer that can be cut. {layers or 'It has no layer with weights'}.{export} "
-        "Only linear layers whose neurons reach other linear layers through element-wise functions "
-        "can be cut"
-    )
-
-
-def _check(*, keep: Keep, method: str, order: str | None, round_to: object, seed: object) -> None:
-    check_keep(keep)
-    check_method(method)
-    if order is not None and order not in get_args(Order):
-        raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
-    if not isinstance(round_to, int | np.integer) or round_to < 1:
-        raise ArgumentError(f"round_to must be a whole number of at least 1, got {round_to!r}")
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise ArgumentError(f"seed must be a whole number of at least 0, got {seed!r}")

@@ -1,0 +1,135 @@
+"""What the words of the command line's options mean."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from coreprune.budget import Budget, Keep
+from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.queries.ball import Ball
+from coreprune.queries.box import Box
+from coreprune.queries.gaussian import Gaussian
+from coreprune.queries.impressions import Impressions
+from coreprune.queries.samples import Samples
+from coreprune.queries.sphere import Sphere
+from coreprune.query_calls import Law
+from coreprune.repair import Repair
+
+LAWS = (
+    "gaussian:σ, impressions:σ, ball:β, sphere:β, box:LOW:HIGH, or a .npy or .npz file of samples"
+)
+
+
+def keep_of(keep: list[str], budgets: dict[str, float | None]) -> Keep:
+    """The one target among the options.
+
+    Args:
+        keep: What --keep says, once or more often.
+        budgets: The budgets' options by their targets, None where not given.
+
+    Returns:
+        A share, shares by layer, or a budget.
+
+    Raises:
+        BadParameter: When there is no target, or more than one.
+    """
+    given = {name: value for name, value in budgets.items() if value is not None}
+    if len(given) + bool(keep) != 1:
+        names = ", ".join(f"--{name}" for name in budgets)
+        raise typer.BadParameter(f"give one of --keep, {names}")
+    return _shares(keep) if keep else Budget(**given)
+
+
+def law_of(words: str) -> Law:
+    """The law that --queries names.
+
+    Args:
+        words: As "gaussian:0.5", or a file's name.
+
+    Returns:
+        The law.
+
+    Raises:
+        ArgumentError: When the words name none.
+        FileFormatError: When the file is none of numpy's.
+
+    Example:
+        >>> law_of("ball:9.2")
+        Ball(radius=9.2)
+    """
+    if words.endswith((".npy", ".npz")):
+        return Samples(_array(Path(words)))
+    kind, *texts = words.split(":")
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        numbers = [float("nan")] * 9
+    match kind, numbers:
+        case "gaussian", [] | [_]:
+            return Gaussian(*numbers)
+        case "impressions", [] | [_]:
+            return Impressions(deviation=numbers[0] if numbers else 1.0)
+        case "ball", [radius]:
+            return Ball(radius)
+        case "sphere", [radius]:
+            return Sphere(radius)
+        case "box", [low, high]:
+            return Box(low, high)
+    raise ArgumentError(f"queries must be {LAWS}; got {words!r}")
+
+
+def repair_of(words: str) -> Repair:
+    """The limit that --repair names: steps as "2000", seconds as "60s".
+
+    Raises:
+        ArgumentError: When the words are neither.
+
+    Example:
+        >>> repair_of("60s").seconds
+        60.0
+    """
+    if re.fullmatch(r"\d+", words):
+        return Repair(steps=int(words))
+    if re.fullmatch(r"\d+(\.\d+)?s", words):
+        return Repair(seconds=float(words[:-1]))
+    raise ArgumentError(f"repair must be steps as 2000, or seconds as 60s; got {words!r}")
+
+
+def _array(path: Path) -> np.ndarray:
+    """The array of a .npy file, or the only one of an .npz file.
+
+    Raises:
+        FileFormatError: When it cannot be read, without running code, or holds several.
+    """
+    try:
+        content = np.load(path, allow_pickle=False)
+        arrays = [content] if isinstance(content, np.ndarray) else list(content.values())
+    except (OSError, ValueError, EOFError) as reason:
+        raise FileFormatError(f"{path} cannot be read as an array ({reason})") from reason
+    if len(arrays) != 1:
+        raise FileFormatError(f"{path} holds {len(arrays)} arrays; save the inputs alone")
+    array: np.ndarray = arrays[0]
+    return array
+
+
+def _shares(keep: list[str]) -> Keep:
+    """What --keep says.
+
+    Raises:
+        BadParameter: When a share is no number, or a layer has two.
+    """
+    shares = [entry.rpartition("=") for entry in keep]
+    try:
+        if len(shares) == 1 and not shares[0][1]:
+            return float(shares[0][2])
+        if all(layer for layer, _, _ in shares):
+            share_of = {layer: float(share) for layer, _, share in shares}
+            if len(share_of) == len(shares):
+                return share_of
+    except ValueError:
+        pass
+    raise typer.BadParameter(
+        f"--keep takes one share, or LAYER=SHARE once for each layer; got {', '.join(keep)}"
+    )

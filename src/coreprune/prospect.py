@@ -1,0 +1,170 @@
+"""What is known of a model before anything is cut: its groups, their law, costs and prices."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from torch import nn
+
+from coreprune.core.coreset import Method, check_method
+from coreprune.core.selection.paths import follows_a_path
+from coreprune.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
+from coreprune.errors import ArgumentError, UnsupportedModelError
+from coreprune.graph.groups import Group, Partition, find_groups
+from coreprune.group_moments import GroupMoments
+from coreprune.group_prices import PriceList, price_list
+from coreprune.progress import Progress
+from coreprune.query_calls import Law
+from coreprune.query_law import choose_law
+from coreprune.shells.torch_module.flops import flops
+from coreprune.shells.torch_module.modules import nonfinite
+from coreprune.shells.torch_module.subject import Subject, prepare
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Options:
+    """What the user says of the model and the method; see `coreprune.prune`."""
+
+    method: Method
+    queries: Law | None
+    round_to: int
+    skip: Collection[str]
+    example_kwargs: Mapping[str, Any] | None
+    dynamic_shapes: Any
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prospect:
+    """A model that can be cut.
+
+    Attributes:
+        subject: The model under work.
+        partition: Its groups and the layers left whole.
+        moments: What the groups' readers see under the law.
+        words: The law and why it was taken, for people.
+        costs: What widths cost, by the names of a budget's targets.
+        prices: What neurons are worth; empty for methods that do not ask.
+        notes: What a careful user should know.
+    """
+
+    subject: Subject
+    partition: Partition
+    moments: GroupMoments
+    words: str
+    costs: Mapping[str, Cost]
+    prices: PriceList
+    notes: tuple[str, ...]
+
+
+def survey(
+    model: nn.Module,
+    example_inputs: Any,  # noqa: ANN401
+    options: Options,
+    *,
+    tell: Progress,
+) -> Prospect:
+    """Read a model, find its groups, and price their neurons where the method asks for it.
+
+    Args:
+        model: A module; it is not touched.
+        example_inputs: As `coreprune.prune` takes them.
+        options: What the user says.
+        tell: Called as (what, done, of).
+
+    Returns:
+        The prospect.
+
+    Raises:
+        ArgumentError: When an option breaks its rule.
+        UnsupportedModelError: When nothing can be cut, or weights are not finite.
+    """
+    _check(options)
+    tell("reading the model", 0, 1)
+    subject = prepare(
+        model,
+        example_inputs,
+        example_kwargs=options.example_kwargs,
+        dynamic_shapes=options.dynamic_shapes,
+    )
+    partition = _partition(subject, options.skip)
+    choice = choose_law(options.queries, subject, partition.groups)
+    moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(options.seed))
+    prices, words = PriceList(), "none: the method needs no law"
+    if follows_a_path(options.method):
+        tell("pricing every size", 0, 1)
+        prices, words = price_list(moments, options.method), f"{moments.words()}; {choice.why}"
+    note = prices.responses.note
+    return Prospect(
+        subject=subject,
+        partition=partition,
+        moments=moments,
+        words=words,
+        costs=_costs(subject, partition.groups),
+        prices=prices,
+        notes=(*subject.graph.notes, *([] if note is None else [note])),
+    )
+
+
+def _costs(subject: Subject, groups: Sequence[Group]) -> dict[str, Cost]:
+    """By the names of the budget's targets; what buffers hold costs nothing."""
+    trained = dict(subject.working.named_parameters())
+    return {
+        "parameters": parameter_cost(groups, trained),
+        "flops": flop_cost(groups, subject.graph, total=flops(subject.working, subject.call)),
+        "bytes": byte_cost(groups, trained),
+        "neurons": neuron_cost(groups),
+    }
+
+
+def _check(options: Options) -> None:
+    check_method(options.method)
+    queries: object = options.queries
+    round_to, seed = options.round_to, options.seed
+    if not isinstance(round_to, int | np.integer) or round_to < 1:
+        raise ArgumentError(f"round_to must be a whole number of at least 1, got {round_to!r}")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ArgumentError(f"seed must be a whole number of at least 0, got {seed!r}")
+    if queries is not None and not isinstance(queries, Law):
+        names = ", ".join(sorted(kind.__name__ for kind in get_args(Law)))
+        raise ArgumentError(
+            f"queries must be None or one of {names}, got {type(queries).__name__}; "
+            "for inputs of your own pass coreprune.Samples(inputs)"
+        )
+
+
+def _partition(subject: Subject, skip: Collection[str]) -> Partition:
+    """The groups of a model with sound values.
+
+    Raises:
+        UnsupportedModelError: When there is none, or values are missing or not finite.
+    """
+    _check_values(subject)
+    partition = find_groups(subject.graph, skip=skip)
+    if not partition.groups:
+        raise UnsupportedModelError(_nothing_to_cut(subject, partition))
+    return partition
+
+
+def _check_values(subject: Subject) -> None:
+    empty = [name for name, tensor in subject.graph.parameters.items() if tensor.is_meta]
+    if empty:
+        raise UnsupportedModelError(
+            f"model has no values in {', '.join(empty)} (meta device); load its weights first"
+        )
+    if strange := nonfinite(subject.working):
+        raise UnsupportedModelError(
+            f"model has NaN or infinite entries in {', '.join(strange)}; restore a sound checkpoint"
+        )
+
+
+def _nothing_to_cut(subject: Subject, partition: Partition) -> str:
+    layers = "; ".join(f"{entry.name}: {entry.reason}" for entry in partition.whole)
+    notes = "; ".join(subject.graph.notes)
+    export = f" torch.export failed on {notes}." if notes else ""
+    return (
+        f"model has no layer that can be cut. {layers or 'It has no layer with weights'}.{export} "
+        "Only linear layers whose neurons reach other linear layers through element-wise functions "
+        "can be cut"
+    )
