@@ -5,7 +5,7 @@ from torch import nn
 
 from coreprune import ArgumentError, Ball
 from coreprune.graph.groups import find_groups
-from coreprune.query_calls import BATCH
+from coreprune.query_calls import MOST
 from coreprune.query_space import query_space
 from coreprune.shells.torch_module.subject import prepare
 
@@ -44,7 +44,7 @@ def test_zero_examples_take_a_ball_by_dimension():
 def test_the_largest_of_many_queries_counts():
     net = mlp(6, 12, 9, 3)
     one = space(net, torch.ones(1, 6), queries=Ball(2.0)).radii["2"]
-    queries = Ball(2.0).sample((BATCH, 6), generator=torch.Generator().manual_seed(0))
+    queries = Ball(2.0).sample((MOST, 6), generator=torch.Generator().manual_seed(0))
     assert one == pytest.approx(float(net[0](queries).relu().detach().norm(dim=1).max()))
 
 

@@ -18,8 +18,8 @@ from coreprune.shells.torch_module.calls import Call, batch_size, first_line, ru
 from coreprune.shells.torch_module.outputs import leaves_of
 from coreprune.shells.torch_module.subject import Subject
 
-BATCH = 256
-"""Queries in one call, where the model takes a batch of that size."""
+FEWEST, MOST, NUMBERS = 32, 1024, 2**20
+"""Queries in one call, where the model takes such batches: as many as hold so many numbers."""
 
 Law = Ball | Box | Gaussian | Impressions | Samples | Sphere
 
@@ -81,11 +81,13 @@ def drawn_calls(subject: Subject, sample: Sample) -> Iterator[Call]:
         Calls with other inputs as in the example, of the example's batch size at the least.
     """
     least = 1
-    if only_input(subject.call) is not None:
-        trial = _drawn(subject, sample, BATCH)
+    example = only_input(subject.call)
+    if example is not None:
+        batch = min(MOST, max(FEWEST, NUMBERS // example[0].numel()))
+        trial = _drawn(subject, sample, batch)
         if _runs(subject, trial):
             yield trial
-            least = BATCH
+            least = batch
     while True:
         yield _drawn(subject, sample, least)
 
