@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from experiments.ablation import run as ablation
 from experiments.activations import run as activations
 from experiments.corenet import run as corenet
 from experiments.mnist import NoDataError
@@ -30,6 +31,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "no_full_training": no_full_training,
     "corenet": corenet,
     "without_data": without_data,
+    "ablation": ablation,
     "peers": peers,
     "repaired": repaired,
 }

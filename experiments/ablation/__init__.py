@@ -1,0 +1,1 @@
+"""What each part of the default method brings, on held-out training images."""
