@@ -118,8 +118,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     if not partition.groups:
         raise UnsupportedModelError(_nothing_to_cut(subject, partition))
     order = order or ("bottom_up" if follows_a_path(method) else "top_down")
-    choice = choose_law(queries, subject, partition.groups)
     space = query_space(subject, partition.groups, queries=queries, seed=int(seed))
+    choice = choose_law(queries, subject, partition.groups)
     moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(seed))
     costs = _costs(subject, partition.groups)
     prices = _Prices()
