@@ -199,8 +199,8 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([
         *lines,
         f"Error in percent on the last {results['choices']['held_out']:,} training images, "
-        "which no network has seen; columns are the neurons kept in fc1 and fc2. Mean ± standard deviation "
-        f"over the seeds {', '.join(map(str, results['seeds']))}.",
+        "which no network has seen; columns are the neurons kept in fc1 and fc2. "
+        f"Mean ± standard deviation over the seeds {', '.join(map(str, results['seeds']))}.",
         f"Data: {results['data']}; the test images are not read. coreprune {results['coreprune']}, "
         f"torch {results['torch']}, one thread; {results['seconds']:.0f} s of processor time.",
     ])  # fmt: skip

@@ -189,7 +189,7 @@ def _by_error(
         )
     stages = descend(prices, cost, round_to=round_to)
     found = [stage for stage in stages if stage.error <= budget.target**2]
-    return dict(found[-1].widths)
+    return dict(min(found, key=lambda stage: stage.cost).widths)  # the first of equal ones
 
 
 def _by_cost(
@@ -203,9 +203,14 @@ def _by_cost(
     """Widths within a share of the whole network's cost.
 
     Raises:
-        ArgumentError: When even the least widths exceed it.
+        ArgumentError: When even the least widths exceed it, or there is nothing to save.
     """
     everything = {group.name: group.neurons for group in groups}
+    if not cost.of(everything):
+        raise ArgumentError(
+            f"{budget} has nothing to save: the network has no {budget.kind}; "
+            "name another target, such as neurons"
+        )
     least = {group.name: _width(group.neurons, 0.0, round_to) for group in groups}
     limit = budget.target * cost.of(everything) * (1 + 1e-12)
     if cost.of(least) > limit:

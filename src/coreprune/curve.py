@@ -44,7 +44,8 @@ def price_curve(
         round_to: Widths are multiples of this.
 
     Returns:
-        At most `POINTS` points, about evenly spaced in that cost, the first and the last included.
+        At most `POINTS` points, about evenly spaced in that cost, the first and the last included;
+        the share of a cost that the whole network has nothing of is 1.
     """
     if not prices:
         return ()
@@ -53,12 +54,15 @@ def price_curve(
     stages = list(descend(prices, costs[kind], round_to=round_to))
     chosen, spacing = [stages[0]], (stages[0].cost - stages[-1].cost) / (POINTS - 1)
     for stage in stages[1:-1]:
-        if stage.cost <= chosen[-1].cost - spacing:
+        if len(chosen) < POINTS - 1 and stage.cost <= chosen[-1].cost - spacing:
             chosen.append(stage)
     chosen += stages[-1:] if len(stages) > 1 else []
     return tuple(
         CurvePoint(
-            **{name: cost.of(stage.widths) / full[name] for name, cost in costs.items()},
+            **{
+                name: cost.of(stage.widths) / full[name] if full[name] else 1.0
+                for name, cost in costs.items()
+            },
             expected_error=math.sqrt(stage.error),
             widths=stage.widths,
         )

@@ -104,11 +104,15 @@ def responses(moments: GroupMoments) -> Responses:
         metrics = output_metrics(moments.subject.working, calls, weights, seed=moments.seed)
     except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
         metrics = {}
-    if not any(bool(metric.any()) for metric in metrics.values()) or not outputs:
-        unit = {name: torch.eye(len(weight)).double() for name, weight in weights.items()}
+    finite = all(bool(metric.isfinite().all()) for metric in metrics.values())
+    if not outputs or not finite or not any(bool(metric.any()) for metric in metrics.values()):
+        unit = {
+            name: torch.eye(len(weight), dtype=torch.float64, device=weight.device)
+            for name, weight in weights.items()
+        }
         note = (
-            "the outputs have no derivatives by the layers that were cut: errors of different "
-            "layers are compared in the units of what reads them"
+            "the outputs have no finite derivatives by the layers that were cut: errors of "
+            "different layers are compared in the units of what reads them"
         )
         return Responses(roots=unit, note=note)
     return Responses(roots={name: _root(metric / outputs) for name, metric in metrics.items()})

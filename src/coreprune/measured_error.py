@@ -13,10 +13,10 @@ from coreprune.shells.torch_module.outputs import leaves_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputChange:
-    """What changed over all floating-point outputs, in their units.
+    """What changed over all floating-point outputs that are finite in the original, in their units.
 
     Attributes:
-        error: The root mean square difference.
+        error: The root mean square difference; infinite where the pruned model gives no number.
         spread: The standard deviation of the original's outputs, each about its own mean.
     """
 
@@ -35,28 +35,46 @@ def output_change(
         calls: At least one.
 
     Returns:
-        The change, or None when the outputs hold no floating-point tensor.
+        The change, or None when the outputs hold no floating-point number.
     """
-    squares, examples, first, second = 0.0, 0, 0.0, 0.0
-    total: Tensor | None = None
-    numbers = 0
+    squares, sums = 0.0, _Sums()
     for call in calls:
         wanted, got = _flat(original, call), _flat(pruned, call)
-        if not wanted.numel() or wanted.shape != got.shape:
+        if wanted.shape != got.shape:
             return None
-        squares += float((wanted - got).square().sum())
-        second += float(wanted.square().sum())
-        numbers += wanted.numel()
-        examples += len(wanted)
-        sums = wanted.sum(0)
-        total = sums if total is None or total.shape != sums.shape else total + sums
-    if total is None or not numbers:
+        known = wanted.isfinite()
+        difference = torch.where(known, wanted - got, 0.0)
+        squares += float(difference.square().nan_to_num(math.inf, math.inf).sum())
+        sums.add(torch.where(known, wanted, 0.0), known.double())
+    if not sums.numbers:
         return None
-    first = float((total / examples).square().mean())
-    return OutputChange(
-        error=math.sqrt(squares / numbers),
-        spread=math.sqrt(max(0.0, second / numbers - first)),
-    )
+    return OutputChange(error=math.sqrt(squares / sums.numbers), spread=sums.deviation())
+
+
+class _Sums:
+    """Sums of every output, by how many an example has: sequences may differ in length."""
+
+    def __init__(self) -> None:
+        self.numbers, self.square = 0.0, 0.0
+        self.by_length: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def add(self, outputs: Tensor, known: Tensor) -> None:
+        """Take in a batch, zero where it is not known. Shapes (b, outputs)."""
+        self.numbers += float(known.sum())
+        self.square += float(outputs.square().sum())
+        counts, totals = self.by_length.get(outputs.shape[1], (torch.zeros(()), torch.zeros(())))
+        self.by_length[outputs.shape[1]] = (
+            counts.to(known) + known.sum(0),
+            totals.to(outputs) + outputs.sum(0),
+        )
+
+    def deviation(self) -> float:
+        """The root mean square distance of the outputs from their own means."""
+        explained = sum(
+            float((totals.square() / counts.clamp_min(1)).sum())
+            for counts, totals in self.by_length.values()
+        )
+        return math.sqrt(max(0.0, (self.square - explained) / self.numbers))
 
 
 def _flat(model: nn.Module, call: Call) -> Tensor:

@@ -17,6 +17,7 @@ from coreprune.group_prices import PriceList, price_list
 from coreprune.progress import Progress
 from coreprune.query_calls import Law
 from coreprune.query_law import choose_law
+from coreprune.query_space import QuerySpace, query_space
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.modules import nonfinite
 from coreprune.shells.torch_module.subject import Subject, prepare
@@ -42,6 +43,7 @@ class Prospect:
     Attributes:
         subject: The model under work.
         partition: Its groups and the layers left whole.
+        space: How large the inputs of its layers get.
         moments: What the groups' readers see under the law.
         words: The law and why it was taken, for people.
         costs: What widths cost, by the names of a budget's targets.
@@ -51,6 +53,7 @@ class Prospect:
 
     subject: Subject
     partition: Partition
+    space: QuerySpace
     moments: GroupMoments
     words: str
     costs: Mapping[str, Cost]
@@ -89,6 +92,7 @@ def survey(
         dynamic_shapes=options.dynamic_shapes,
     )
     partition = _partition(subject, options.skip)
+    space = query_space(subject, partition.groups, queries=options.queries, seed=int(options.seed))
     choice = choose_law(options.queries, subject, partition.groups)
     moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(options.seed))
     prices, words = PriceList(), "none: the method needs no law"
@@ -99,6 +103,7 @@ def survey(
     return Prospect(
         subject=subject,
         partition=partition,
+        space=space,
         moments=moments,
         words=words,
         costs=_costs(subject, partition.groups),

@@ -18,7 +18,6 @@ from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.query_calls import Law, calls_of, drawn
-from coreprune.query_space import query_space
 from coreprune.repair import Repair, Repaired
 from coreprune.repair import repair as teach
 from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
@@ -118,7 +117,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         method=method,
         groups=groups if order == "bottom_up" else groups[::-1],
         widths=widths(keep, groups, prospect.costs, prices=prices, round_to=round_to),
-        space=query_space(subject, groups, queries=queries, seed=seed),
+        space=prospect.space,
         moments=prospect.moments,
         prices=prospect.prices,
         seeds=_seeds(groups, seed),

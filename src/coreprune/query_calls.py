@@ -84,8 +84,8 @@ def drawn_calls(subject: Subject, sample: Sample) -> Iterator[Call]:
     example = only_input(subject.call)
     if example is not None:
         batch = min(MOST, max(FEWEST, NUMBERS // example[0].numel()))
-        trial = _drawn(subject, sample, batch)
-        if _runs(subject, trial):
+        trial = _trial(subject, sample, batch)
+        if trial is not None:
             yield trial
             least = batch
     while True:
@@ -121,36 +121,46 @@ def _is_identity(node: Elementwise) -> bool:
 
 
 def _impressed(law: Impressions, subject: Subject, *, generator: Generator) -> Iterator[Call]:
-    draw = functools.partial(
-        law.sample,
-        points=first_points(subject.graph),
-        conviction=_conviction_of(subject, generator=generator),
-        generator=generator,
-    )
+    example = only_input(subject.call)  # of several inputs each is noise of its own
+    points = None if example is None else first_points(subject.graph)
+    convinced = example is not None and _is_differentiable(subject, example)
+
+    def draw(shape: tuple[int, ...]) -> Tensor:
+        return law.sample(
+            shape,
+            points=points,
+            conviction=_conviction_of(subject, generator=generator) if convinced else None,
+            generator=generator,
+        )
+
     yield from drawn_calls(subject, draw)
 
 
-def _conviction_of(subject: Subject, *, generator: Generator) -> Conviction | None:
-    """How sure the network is, or None where its outputs have no derivative by its input."""
-    example = only_input(subject.call)
-    if example is None:
-        return None
-
-    def conviction(queries: Tensor) -> Tensor:
-        call = subject.call.with_tensor(queries.to(example))
-        outputs = [
-            leaf.flatten(1)
-            for leaf in leaves_of(run(subject.working, call, gradients=True))
-            if isinstance(leaf, Tensor) and leaf.requires_grad and len(leaf) == len(queries)
-        ]
-        return _log_probability(outputs, generator=generator)
-
+def _is_differentiable(subject: Subject, example: Tensor) -> bool:
+    """Whether the network's outputs have a derivative by its input."""
+    conviction = _conviction_of(subject, generator=Generator())
     trial = example.detach().float().requires_grad_()
     try:
         with torch.enable_grad():
             torch.autograd.grad(conviction(trial).sum(), trial)
     except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
-        return None
+        return False
+    return True
+
+
+def _conviction_of(subject: Subject, *, generator: Generator) -> Conviction:
+    """How sure the network is of what each query is to show: the same at every step."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+
+    def conviction(queries: Tensor) -> Tensor:
+        call = subject.call.with_tensor(queries.to(subject.call.tensors()[0]))
+        outputs = [
+            leaf.flatten(1)
+            for leaf in leaves_of(run(subject.working, call, gradients=True))
+            if isinstance(leaf, Tensor) and leaf.requires_grad and len(leaf) == len(queries)
+        ]
+        return _log_probability(outputs, generator=Generator().manual_seed(seed))
+
     return conviction
 
 
@@ -183,15 +193,18 @@ def _drawn(subject: Subject, sample: Sample, least: int) -> Call:
     def swap(leaf: object) -> object:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
             return leaf
-        shape = (max(least, len(leaf)), *leaf.shape[1:]) if leaf.ndim else ()
-        return sample(shape).to(leaf)
+        if leaf.ndim < 2:  # laws speak of rows
+            return sample((leaf.numel(), 1)).view_as(leaf).to(leaf)
+        return sample((max(least, len(leaf)), *leaf.shape[1:])).to(leaf)
 
     return subject.call.mapped(swap)
 
 
-def _runs(subject: Subject, call: Call) -> bool:
+def _trial(subject: Subject, sample: Sample, batch: int) -> Call | None:
+    """A large batch, or None where the model does not take one; the law itself may run it."""
     try:
+        call = _drawn(subject, sample, batch)
         run(subject.working, call)
     except Exception:  # noqa: BLE001 (a model with a fixed batch size may raise anything)
-        return False
-    return True
+        return None
+    return call

@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from coreprune.queries.box import Box
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
 from coreprune.query_calls import Law, calls_of, drawn_calls, only_input
+from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.layer_inputs import largest_input_norms
 from coreprune.shells.torch_module.subject import Subject
 
@@ -57,8 +58,8 @@ def query_space(
     """
     image = only_input(subject.call)
     if isinstance(queries, Samples):
-        calls, words = list(calls_of(queries, subject, seed=seed)), [queries.words]
-        ball = None
+        calls: Iterable[Call] = calls_of(queries, subject, seed=seed)  # more than memory holds
+        words, ball = [queries.words], None
     else:
         bound = _ball_of_law(queries, image)
         ball = bound or (None if image is None else _ball_of(image))
@@ -66,14 +67,14 @@ def query_space(
         words = ["the example inputs"] if bound is None else []
     if ball is not None:
         draw = functools.partial(ball.sample, generator=Generator().manual_seed(seed))
-        calls += itertools.islice(drawn_calls(subject, draw), 1)
+        calls = itertools.chain(calls, itertools.islice(drawn_calls(subject, draw), 1))
         words.append(f"queries of norm {ball.radius:.4g}")
     weights = {
         group.producer.weight: subject.graph.parameters[group.producer.weight] for group in groups
     }
     norms = largest_input_norms(subject.working, calls, weights)
     radii = {group.name: norms[group.producer.weight] for group in groups}
-    _check_radii(radii)
+    _check_radii(radii, "queries" if isinstance(queries, Samples) else "example_inputs")
     return QuerySpace(radii=radii, words=f"layer inputs no larger than on {' and '.join(words)}")
 
 
@@ -104,15 +105,15 @@ def _ball_of(image: Tensor) -> Ball | None:
     return Ball(largest if largest > 0 else math.sqrt(max(1, image[0].numel())))
 
 
-def _check_radii(radii: Mapping[str, float]) -> None:
+def _check_radii(radii: Mapping[str, float], source: str) -> None:
     if wild := [name for name, radius in radii.items() if not math.isfinite(radius)]:
         raise ArgumentError(
-            f"example_inputs give NaN or infinite inputs to {', '.join(wild)}; "
+            f"{source} give NaN or infinite inputs to {', '.join(wild)}; "
             "pass inputs as the network meets them"
         )
     if silent := [name for name, radius in radii.items() if radius == 0]:
         raise ArgumentError(
-            f"example_inputs reach {', '.join(silent)} as zeros or not at all, so there is nothing "
-            "to plan for; pass typical inputs, take torch.compile off inner modules, or name those "
+            f"{source} reach {', '.join(silent)} as zeros or not at all, so there is nothing to "
+            "plan for; pass typical inputs, take torch.compile off inner modules, or name those "
             "layers in skip"
         )

@@ -1,5 +1,6 @@
 """What pruning and inspecting give back: frozen records, and their JSON."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -184,14 +185,14 @@ class PruneResult:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        share = self.parameters_after / self.parameters_before
+        share = self.parameters_after / max(1, self.parameters_before)  # none may be trained
         lines = [f"{self.parameters_before:,} → {self.parameters_after:,} parameters ({share:.1%})"]
         lines += [f"{g.name}: {g.neurons_before} → {g.neurons_after} neurons" for g in self.groups]
         lines += [f"{entry.name}: left whole: {entry.reason}" for entry in self.whole]
         return "\n".join([*lines, *self.notes])
 
     def to_json(self) -> dict[str, Any]:
-        """The record as plain JSON values, without the weights."""
+        """The record as plain JSON values, without the weights; JSON has no infinity."""
         return {
             "method": self.method,
             "order": self.order,
@@ -199,7 +200,7 @@ class PruneResult:
             "query_space": self.query_space,
             "law": self.law,
             "expected_error": self.expected_error,
-            "measured_error": self.measured_error,
+            "measured_error": _finite(self.measured_error),
             "output_spread": self.output_spread,
             "repair": None if self.repair is None else asdict(self.repair),
             "curve": [asdict(point) for point in self.curve],
@@ -222,3 +223,7 @@ class PruneResult:
             UnsupportedModelError: When the model's state holds more than parameters and buffers.
         """
         save(self.model, Path(directory), record=self.to_json(), original=self.original_shapes)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -25,8 +25,7 @@ class Ball:
     radius: float
 
     def __post_init__(self) -> None:
-        if not _is_number(self.radius) or not 0 < self.radius < math.inf:
-            raise ArgumentError(f"radius must be positive and finite, got {self.radius!r}")
+        check_positive("radius", self.radius)
 
     @property
     def words(self) -> str:
@@ -48,5 +47,11 @@ class Ball:
         return (directions * (self.radius / norms)).view(shape)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.floating)
+def check_positive(name: str, value: object) -> None:
+    """Refuse what cannot be a size.
+
+    Raises:
+        ArgumentError: When it is not a positive, finite number.
+    """
+    if not isinstance(value, int | float | np.floating | np.integer) or not 0 < value < math.inf:
+        raise ArgumentError(f"{name} must be positive and finite, got {value!r}")

@@ -1,13 +1,12 @@
 """Independent normal entries: the law under which moments have closed forms."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
 from coreprune.core.moments import Moments, standard_normal
-from coreprune.errors import ArgumentError
+from coreprune.queries.ball import check_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +24,7 @@ class Gaussian:
     deviation: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.deviation < math.inf:
-            raise ArgumentError(f"deviation must be positive and finite, got {self.deviation}")
+        check_positive("deviation", self.deviation)
 
     @property
     def words(self) -> str:

@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
+from coreprune.queries.ball import check_positive
 
 Conviction = Callable[[Tensor], Tensor]
 """The network's conviction about each input of a batch, differentiable; shapes (b, …) and (b,)."""
@@ -44,14 +46,15 @@ class Impressions:
     nonnegative: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.deviation < math.inf:
-            raise ArgumentError(f"deviation must be positive and finite, got {self.deviation}")
-        if not isinstance(self.steps, int) or self.steps < 0:
+        check_positive("deviation", self.deviation)
+        if not isinstance(self.steps, int | np.integer) or self.steps < 0:
             raise ArgumentError(f"steps must be a whole number of at least 0, got {self.steps!r}")
-        if not 0 < self.rate < 1 or not 0 <= self.isotropic <= 1:
+        shares = self.rate, self.isotropic
+        numbers = all(isinstance(share, int | float | np.floating) for share in shares)
+        if not numbers or not 0 < self.rate < 1 or not 0 <= self.isotropic <= 1:
             raise ArgumentError(
-                f"rate must be in (0, 1) and isotropic in [0, 1], got {self.rate} and "
-                f"{self.isotropic}"
+                f"rate must be in (0, 1) and isotropic in [0, 1], got {self.rate!r} and "
+                f"{self.isotropic!r}"
             )
 
     @property

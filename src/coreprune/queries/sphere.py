@@ -1,12 +1,10 @@
 """The uniform law on the Euclidean sphere around the origin."""
 
-import math
 from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from coreprune.errors import ArgumentError
-from coreprune.queries.ball import Ball
+from coreprune.queries.ball import Ball, check_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +23,7 @@ class Sphere:
     radius: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.radius < math.inf:
-            raise ArgumentError(f"radius must be positive and finite, got {self.radius!r}")
+        check_positive("radius", self.radius)
 
     @property
     def words(self) -> str:
