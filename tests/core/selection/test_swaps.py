@@ -22,9 +22,9 @@ def best_pair(views, kept, n):
 
 
 VIEWS = {
-    "one reader": [(*problem(12, seed=3), 1e-3)],
-    "one output": [(*problem(12, k=1, seed=4), 1e-6)],
-    "two readers": [(*problem(12, seed=5), 1e-3), (*problem(12, k=2, seed=6), 1e-2)],
+    "one reader": [(*problem(9, seed=3), 1e-3)],
+    "one output": [(*problem(9, k=1, seed=4), 1e-6)],
+    "two readers": [(*problem(9, seed=5), 1e-3), (*problem(9, k=2, seed=6), 1e-2)],
 }
 
 
@@ -33,11 +33,11 @@ VIEWS = {
 def test_every_exchange_is_the_best_of_all_pairs(monkeypatch, views, chunk):
     monkeypatch.setattr(swaps, "_CHUNK", chunk)
     kept = worst = max(
-        map(list, itertools.combinations(range(12), 4)), key=lambda s: total(views, s)
+        map(list, itertools.combinations(range(9), 4)), key=lambda s: total(views, s)
     )
     for exchanges in range(6):
         assert swapped(views, torch.tensor(worst), least_gain=0, most=exchanges).tolist() == kept
-        error, trial = best_pair(views, kept, 12)
+        error, trial = best_pair(views, kept, 9)
         if error >= total(views, kept):
             break
         kept = trial
@@ -45,15 +45,15 @@ def test_every_exchange_is_the_best_of_all_pairs(monkeypatch, views, chunk):
 
 
 def test_it_stops_where_no_exchange_helps():
-    views = [(*problem(12, seed=3), 1e-3)]
+    views = [(*problem(9, seed=3), 1e-3)]
     kept = swapped(views, torch.arange(4), least_gain=0).tolist()
-    assert best_pair(views, kept, 12)[0] >= total(views, kept)
+    assert best_pair(views, kept, 9)[0] >= total(views, kept)
 
 
 def test_an_exchange_that_gains_too_little_is_not_made():
-    views = [(*problem(12, seed=3), 1e-3)]
+    views = [(*problem(9, seed=3), 1e-3)]
     before = total(views, [0, 1, 2, 3])
-    gain = 1 - best_pair(views, [0, 1, 2, 3], 12)[0] / before
+    gain = 1 - best_pair(views, [0, 1, 2, 3], 9)[0] / before
     assert swapped(views, torch.arange(4), least_gain=1.01 * gain).tolist() == [0, 1, 2, 3]
     assert swapped(views, torch.arange(4), least_gain=0.99 * gain).tolist() != [0, 1, 2, 3]
 
