@@ -1,24 +1,56 @@
-"""The benchmarks judge one ratio and only report the others."""
+"""The benchmarks judge two ratios and only report the others."""
 
 import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import import_time, sampling
+from benchmarks import import_time, sampling, selecting
 
 
 @pytest.mark.parametrize(
-    ("ratios", "code"),
+    ("sampled", "selected", "misses"),
     [
-        ({0.1: 5.0, 0.25: 9.0}, 0),
-        ({0.1: 5.1, 0.25: 1.0}, 1),
+        ({0.1: 5.0, 0.25: 9.0}, {"optimal": 5.0, "forward": 9.0}, ()),
+        ({0.1: 5.1, 0.25: 1.0}, {"optimal": 5.0}, ("vector_norm",)),
+        ({0.1: 5.0}, {"optimal": 5.1, "forward": 1.0}, ("Gram matrix",)),
+        ({0.1: 6.0}, {"optimal": 6.0}, ("vector_norm", "Gram matrix")),
     ],
 )
-def test_only_the_ratio_at_a_tenth_is_judged(monkeypatch, capsys, ratios, code) -> None:
-    monkeypatch.setattr(sampling, "main", lambda: ratios)
+def test_only_the_ratios_with_a_limit_are_judged(
+    monkeypatch, capsys, sampled, selected, misses
+) -> None:
+    monkeypatch.setattr(sampling, "main", lambda: sampled)
+    monkeypatch.setattr(selecting, "main", lambda: selected)
     monkeypatch.setattr(import_time, "main", lambda: None)
-    assert program.main() == code
-    assert ("at most 5.0" in capsys.readouterr().err) == bool(code)
+    assert program.main() == bool(misses)
+    errors = capsys.readouterr().err
+    assert [name in errors for name in ("vector_norm", "Gram matrix")] == [
+        name in misses for name in ("vector_norm", "Gram matrix")
+    ]
+
+
+@pytest.fixture
+def small(monkeypatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(selecting, "NEURONS", 16)
+    monkeypatch.setattr(selecting, "OUTPUTS", 4)
+    monkeypatch.setattr(selecting, "_BATCH", 8)
+
+
+@pytest.mark.usefixtures("small")
+def test_selecting_is_measured_against_its_gram_matrix(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(selecting, "_seconds", lambda *_: 3.0)
+    moments = selecting._moments
+    monkeypatch.setattr(selecting, "_moments", lambda *a, **k: (moments(*a, **k)[0], 2.0))
+    assert selecting.main() == {"optimal": 1.5, "backward": 1.5, "forward": 1.5}
+    assert "1.50 × the Gram matrix of 10 n queries" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("small")
+def test_the_large_run_tells_its_peak_memory(capsys) -> None:
+    peak = selecting.large(16)
+    assert 0.05 < peak < 16
+    assert f"{peak:.1f} GiB at the peak (limit 16)" in capsys.readouterr().out
 
 
 def test_ratios_are_of_the_best_runs(monkeypatch, capsys) -> None:

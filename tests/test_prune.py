@@ -540,3 +540,17 @@ def test_weights_that_overflow_half_precision_are_not_given_out():
         net[2].weight.mul_(6000)
     with pytest.raises(UnsupportedModelError, match=r"overflow torch\.float16"):
         prune(net, draw(4, 64).half(), keep=0.001, method="uniform")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_record_tells_the_ridge_and_the_condition_where_weights_were_solved(method):
+    whole, half = (
+        prune(mlp(8, 40, 3), draw(2, 8), keep=keep, method=method).groups[0] for keep in (1.0, 0.5)
+    )
+    assert whole.ridge is None
+    assert whole.condition_number is None
+    if method in PATH_METHODS:
+        assert half.ridge > 0
+        assert half.condition_number > 1
+    else:
+        assert (half.ridge, half.condition_number) == (None, None)

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from coreprune.core.moments import Moments, MomentSum
-from coreprune.core.reconstruction import expected_error, reconstructed, ridge_of
+from coreprune.core.reconstruction import (
+    condition_number,
+    expected_error,
+    factored,
+    inverse_of,
+    reconstructed,
+    ridge_of,
+)
+from coreprune.errors import ArgumentError
 
 
 def problem(n=12, k=3, rows=400):
@@ -80,3 +88,70 @@ def test_types_and_moments_are_as_given():
     assert subset.weights.dtype == torch.float32
     assert torch.equal(moments.covariance, before)
     assert isinstance(moments, Moments)
+
+
+def test_the_ridge_grows_until_the_factorisation_succeeds():
+    covariance = torch.ones(6, 6).double() - 2e-4 * torch.eye(6)  # eigenvalues −2e-4 and 6 − 2e-4
+    factor, ridge = factored(covariance, 1e-6)
+    assert ridge == pytest.approx(1e-3)
+    torch.testing.assert_close(factor @ factor.T, covariance + ridge * torch.eye(6))
+    _, w, _ = problem(n=7)
+    moments = Moments(mean=torch.zeros(7).double(), covariance=torch.zeros(7, 7).double())
+    moments.covariance[:6, :6] = covariance
+    assert reconstructed(w, moments, torch.arange(6), ridge=1e-6).ridge == ridge
+
+
+@pytest.mark.parametrize(
+    ("covariance", "ridge", "message"),
+    [
+        (torch.eye(2), 0.0, r"^ridge must be positive, got 0\.0"),
+        (torch.eye(2), float("nan"), r"^ridge must be positive, got nan"),
+        (torch.full((2, 2), float("nan")), 1.0, "^covariance must be finite"),
+        (torch.full((2, 2), float("inf")), 1.0, "^covariance must be finite"),
+    ],
+)
+def test_what_no_ridge_can_help_is_refused(covariance, ridge, message):
+    with pytest.raises(ArgumentError, match=message):
+        factored(covariance.double(), ridge)
+
+
+def test_a_positive_definite_matrix_keeps_its_ridge_and_its_entries():
+    _, _, moments = problem()
+    before = moments.covariance.clone()
+    factor, ridge = factored(moments.covariance, 1e-3)
+    assert ridge == 1e-3
+    assert torch.equal(moments.covariance, before)
+    torch.testing.assert_close(
+        inverse_of(factor), torch.linalg.inv(before + ridge * torch.eye(12)), rtol=1e-6, atol=0
+    )
+
+
+SPECTRA = {
+    "one": torch.ones(1),
+    "small": torch.tensor([1e-6, 1e-3, 1.0]),
+    "flat": torch.ones(300),
+    "even": torch.linspace(1e-4, 1, 300),
+    "steep": torch.logspace(-9, 0, 300),
+    "many small": torch.cat([torch.full((290,), 1e-6), torch.linspace(0.1, 1, 10)]),
+    "near the ends": torch.cat([torch.linspace(1e-6, 2e-6, 150), torch.linspace(0.5, 1, 150)]),
+}
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA.values(), ids=SPECTRA)
+def test_the_condition_number_is_right_to_a_tenth_and_never_above(spectrum):
+    n = len(spectrum)
+    generator = torch.Generator().manual_seed(1)
+    basis = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64)).Q
+    matrix = (basis * spectrum.double()) @ basis.T
+    expected = float(spectrum.double().max() / spectrum.double().min())
+    found = condition_number(torch.linalg.cholesky((matrix + matrix.T) / 2))
+    assert 0.9 * expected <= found <= expected * (1 + 1e-6)
+
+
+def test_the_condition_number_is_that_of_the_system_solved():
+    _, w, moments = problem()
+    indices = torch.tensor([0, 3, 4])
+    subset = reconstructed(w, moments, indices, ridge=0.5)
+    solved = moments.covariance[indices][:, indices] + 0.5 * torch.eye(3)
+    assert subset.ridge == 0.5
+    assert subset.condition_number == pytest.approx(float(torch.linalg.cond(solved)))

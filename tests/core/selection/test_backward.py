@@ -2,24 +2,9 @@
 
 import pytest
 import torch
+from ridged import problem, ridged_error
 
-from coreprune.core.moments import Moments
-from coreprune.core.reconstruction import expected_error, reconstructed
 from coreprune.core.selection.backward import backward, backward_shared
-
-
-def problem(n, k=3, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    root = torch.randn(n, n, generator=generator, dtype=torch.float64)
-    return torch.randn(k, n, generator=generator, dtype=torch.float64), root @ root.T / n
-
-
-def ridged_error(w, covariance, kept, ridge):
-    moments = Moments(mean=torch.zeros(len(covariance)).double(), covariance=covariance)
-    subset = reconstructed(w, moments, kept, ridge=ridge)
-    moved = w.clone()
-    moved[:, kept] -= subset.weights
-    return expected_error(w, moments, subset) + ridge * float(moved.square().sum())
 
 
 @pytest.mark.parametrize("n", [2, 9, 150])
@@ -89,3 +74,23 @@ def test_the_inputs_are_left_alone():
     backward(w, covariance, ridge=1e-3)
     assert torch.equal(w, before[0])
     assert torch.equal(covariance, before[1])
+
+
+@pytest.mark.parametrize("num_neurons", [1, 7, 69, 70])
+def test_a_path_that_stops_early_is_the_start_of_the_whole_one(num_neurons):
+    w, covariance = problem(70)
+    whole = backward(w, covariance, ridge=1e-3)
+    part = backward(w, covariance, ridge=1e-3, num_neurons=num_neurons)
+    gone = 70 - num_neurons
+    assert torch.equal(part.order[:gone], whole.order[:gone])
+    assert sorted(part.order.tolist()) == list(range(70))
+    torch.testing.assert_close(part.errors[: gone + 1], whole.errors[: gone + 1])
+    assert part.errors[gone + 1 :].isnan().all()
+
+
+def test_of_twins_the_lower_index_goes_first():
+    w, covariance = problem(200)
+    twin = torch.arange(200) % 100
+    path = backward(w[:, twin], covariance[twin][:, twin], ridge=1e-6)
+    rank = path.order.argsort()
+    assert (rank[:100] < rank[100:]).all()
