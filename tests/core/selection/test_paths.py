@@ -11,10 +11,15 @@ from coreprune.core.reconstruction import expected_error, reconstructed, ridge_o
 from coreprune.core.selection.paths import (
     PATH_METHODS,
     follows_a_path,
+    kept_at,
     path_of,
-    subsets_at,
+    solved,
     subsets_of,
 )
+
+
+def subsets_at(method, readers, path, *, num_neurons):
+    return solved(readers, kept_at(method, readers, path, num_neurons=num_neurons))
 
 
 def reader(n, k=3, seed=0):
