@@ -17,8 +17,8 @@ from experiments.lenet import PARAMETERS, Recipe, error, lenet, num_parameters, 
 from experiments.mnist import Digits
 from experiments.progress import progress
 from experiments.provenance import provenance
+from experiments.repaired.moved import Moved
 from experiments.repaired.queries import queries
-from experiments.repaired.shifted import Shifted
 from experiments.spread import mean_spread, verdict
 
 WHOLE, PRUNED, REPAIRED = "not pruned", "pruned", "repaired without data"
@@ -127,9 +127,7 @@ def _tuned(
 ) -> tuple[nn.Module, float]:
     """The network fine-tuned, and the processor time of it."""
     clock = time.process_time()
-    loader = Shifted(
-        digits.train_images, digits.train_labels, batch_size=plan.batch_size, seed=seed
-    )
+    loader = Moved(digits.train_images, digits.train_labels, batch_size=plan.batch_size, seed=seed)
     settings = Finetuning(
         steps=plan.epochs * len(loader),
         learning_rate=plan.tuning_rate,
@@ -162,7 +160,7 @@ def table(results: dict[str, Any]) -> str:
             f"Mean ± standard deviation over seeds {', '.join(map(str, results['seeds']))}; "
             f"processor seconds of the stage. Widths {first} and {second}. Repair: "
             f"{choices['repair_steps']:,} steps of {choices['queries']} queries; fine-tuning: "
-            f"{choices['epochs']} epochs on images moved by up to a pixel.",
+            f"{choices['epochs']} epochs on images turned, scaled, slanted and moved a little.",
             f"Data: {results['data']}. coreprune {results['coreprune']}, torch {results['torch']}, "
             f"one thread; {results['seconds']:.0f} s of processor time in all.",
             "",
