@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import itertools
 import sys
@@ -267,6 +268,11 @@ def test_batch_statistics_stay_frozen():
     model(torch.randn(64, 6))
     small = prune(model.eval(), torch.ones(2, 6), keep=0.5).model.train()
     result = repair(model, small, queries(), settings=settings())
+    held_back = torch.cat([call.args[0] for call in first(2)])
+    with torch.no_grad():
+        wanted, given = model(held_back), copy.deepcopy(small).eval()(held_back)
+    expected = (given - wanted).square().mean() / wanted.var(correction=0)
+    assert result.loss_before == pytest.approx(expected.item(), rel=1e-4)
     assert torch.equal(result.model[1].running_mean, small[1].running_mean)
     assert int(result.model[1].num_batches_tracked) == int(small[1].num_batches_tracked)
     assert not torch.equal(result.model[1].weight, small[1].weight)
