@@ -259,7 +259,7 @@ def prune_quickly(monkeypatch):
         return prune(net, example, **options)
 
     prepared = []
-    module = importlib.import_module("coreprune.prune")
+    module = importlib.import_module("coreprune.prospect")
     monkeypatch.setattr(module, "prepare", lambda *_, **__: prepared[0])
     return quickly
 
@@ -407,7 +407,7 @@ def test_progress_tells_what_is_done():
     prune(three_layers(), draw(4, 8), keep=0.5, progress=lambda *news: told.append(news))
     cutting = [("cutting", 0, 2), ("cutting", 1, 2)]
     first = [("reading the model", 0, 1), ("pricing every size", 0, 1)]
-    assert told == [*first, *cutting, ("checking", 0, 1)]
+    assert told == [*first, *cutting, ("checking", 0, 1), ("measuring", 0, 1)]
 
 
 def test_result_says_where_it_comes_from():
@@ -514,7 +514,7 @@ def test_unsound_layers_cost_one_more_pass_and_change_no_other(method, order, mo
     torch.manual_seed(0)
     layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(6))
     net = Forward(forward, layers=layers, out=nn.Linear(8, 3))
-    module = importlib.import_module("coreprune.prune")
+    module = importlib.import_module("coreprune.cutting")
     calls, real = [], module.group_coreset
 
     def counted(group, *args, **kwargs):

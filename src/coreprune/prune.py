@@ -120,7 +120,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         space=prospect.space,
         moments=prospect.moments,
         prices=prospect.prices,
-        seeds=_seeds(groups, seed),
+        seeds=_seeds(groups, int(seed)),
     )
     outcome = cut_soundly(subject, plan, tell)
     changed = {  # the rest comes from the source: running the copy may have changed its buffers
@@ -134,7 +134,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         repaired = _repaired(prospect, small, settings=repair, tell=tell)
         small = repaired.model
     tell("measuring", 0, 1)
-    fresh = drawn(prospect.moments.law, subject, seed=seed + 1, examples=MEASURED)
+    fresh = drawn(prospect.moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
     change = output_change(subject.working, copied(small).eval(), fresh)
     trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     return PruneResult(
