@@ -136,7 +136,7 @@ def test_neurons_is_a_budget_for_all_layers_together(command, tmp_path: Path) ->
     )
     widths = [group["neurons_after"] for group in json.loads(out)["groups"]]
     assert code == 0
-    assert widths == [75, 25]
+    assert sum(widths) == 100
 
 
 def test_the_summary_says_the_expected_error_and_its_law(command, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--input": "wide"}, "input must look like 1x784"),
         ({"--input": "0x784"}, "sizes of at least 1"),
         ({"--input": "9999999999999x8"}, "torch cannot make the input"),
-        ({"--method": "luck"}, "method must be one of optimal, importance"),
+        ({"--method": "luck"}, "method must be one of optimal, backward, forward"),
         ({"--order": "sideways"}, "order must be one of top_down, bottom_up"),
         ({"--radius": "-1"}, "radius must be positive"),
         ({"--round-to": "0"}, "round_to must be"),
