@@ -185,7 +185,7 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--input": "wide"}, "input must look like 1x784"),
         ({"--input": "0x784"}, "sizes of at least 1"),
         ({"--input": "9999999999999x8"}, "torch cannot make the input"),
-        ({"--method": "luck"}, "method must be one of optimal, backward"),
+        ({"--method": "luck"}, "method must be one of optimal, backward, forward"),
         ({"--order": "sideways"}, "order must be one of top_down, bottom_up"),
         ({"--queries": "ball:-1"}, "radius must be positive"),
         ({"--queries": "luck"}, "queries must be gaussian"),

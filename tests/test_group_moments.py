@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from networks import draw
 from torch import Tensor, nn
 from torch.nn import functional
 
-from coreprune import Gaussian, prune
+from coreprune import Gaussian, Impressions, Samples, prune
+from coreprune.core.selection.paths import solved
+from coreprune.graph.cut import Cut, shrink
 from coreprune.graph.groups import find_groups
 from coreprune.group_moments import GroupMoments
 from coreprune.shells.torch_module.subject import prepare
@@ -172,3 +175,121 @@ def test_matched_moments_prune_better_than_standard_ones():
         return float((pruned(fresh) - wanted).detach().square().mean())
 
     assert error(None) < 0.2 * error(Gaussian())
+
+
+def follow(net: nn.Module, x: Tensor, law, kept: int):
+    """The views of the second group before and after the first is cut, and the cut network."""
+    subject, groups, moments = moments_for(net, x, law)
+    run, parameters = moments.start(), subject.graph.parameters
+    before = run.views(groups[1], parameters)
+    views = run.views(groups[0], parameters)
+    readers = [(view.weights, view.moments) for view in views]
+    indices = torch.arange(kept)
+    cut = Cut(
+        group=groups[0],
+        indices=indices,
+        weights=tuple(subset.weights for subset in solved(readers, indices)),
+        shifts={
+            consumer.affine.bias: subset.bias_shift
+            for consumer, subset in zip(groups[0].consumers, solved(readers, indices), strict=True)
+            if consumer.affine.bias is not None
+        },
+    )
+    small = shrink(parameters, cut)
+    run.cut(groups[0], indices)
+    return before, run.views(groups[1], small), small, groups
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_later_groups_fit_what_the_original_gave(bias):
+    """(W + D) h' + offset is the least-squares fit of W h, over the samples, and so at least as
+    near as W h' with its mean put right."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4, bias=bias)
+    ).double()
+    x = torch.randn(3000, 6, generator=torch.Generator().manual_seed(1)).double()
+    _, (view,), small, _ = follow(net, x[:2], Samples(x), 12)
+    with torch.no_grad():
+        wanted = net[3](net[2](net[1](net[0](x)))) @ net[4].weight.T
+        first = (x @ small["0.weight"].T + small["0.bias"]).relu()
+        now = (first @ small["2.weight"].T + small["2.bias"]).relu()
+    fit = now @ view.weights.T + view.offset
+    columns = torch.cat([now, torch.ones(len(now), 1).double()], 1) if bias else now
+    best = columns @ torch.linalg.lstsq(columns, wanted).solution
+    plain = now @ net[4].weight.detach().T
+    plain = plain + (wanted - plain).mean(0) if bias else plain
+    error, least, unfitted = (
+        float((wanted - given).square().sum(1).mean()) for given in (fit, best, plain)
+    )
+    assert least <= error <= 1.001 * least
+    assert error < 0.9 * unfitted
+    assert bias or not view.offset.any()
+    torch.testing.assert_close(view.moments.mean, now.mean(0) if bias else torch.zeros(20).double())
+
+
+def test_without_a_cut_before_it_a_group_keeps_its_weights():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4))
+    (view,), _, _, groups = follow(net, torch.randn(2, 6), Samples(torch.randn(3000, 6)), 12)
+    assert torch.equal(view.weights, net[4].weight.detach().double())
+    assert not view.offset.any()
+    assert groups[1].name == "2"
+
+
+def test_sums_of_the_present_are_taken_beside_those_of_the_original():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4))
+    x = torch.randn(500, 6)
+    subject, groups, moments = moments_for(net, x[:2], Samples(x))
+    parameters = dict(subject.graph.parameters)
+    sums = moments.against(groups[1], parameters)["4.weight"]
+    assert sums[0].count == sums[1].count == 500
+    assert sums[1].mean().abs().max() < 1e-12
+    parameters["2.bias"] = parameters["2.bias"] + 1
+    present, lost = moments.against(groups[1], parameters)["4.weight"]
+    with torch.no_grad():
+        before = net[:4](x).double()
+        now = (net[2](net[1](net[0](x))) + 1).relu().double()
+        missing = (before - now) @ net[4].weight.double().T
+    torch.testing.assert_close(present.moments().mean, now.mean(0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(lost.mean(), missing.mean(0), rtol=1e-5, atol=1e-5)
+    expected = (missing - missing.mean(0)).T @ (now - now.mean(0)) / 500
+    torch.testing.assert_close(lost.covariance(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("law", [Samples(draw(4000, 8)), Impressions()], ids=["own", "made"])
+def test_fitting_the_original_beats_fitting_each_layer_for_itself(law, monkeypatch):
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Linear(8, 60), nn.ReLU(), nn.Linear(60, 50), nn.ReLU(), nn.Linear(50, 40), nn.ReLU(),
+        nn.Linear(40, 4),
+    )  # fmt: skip
+    joint = prune(net, torch.randn(2, 8), keep=0.4, queries=law).measured_error
+    monkeypatch.setattr(
+        "coreprune.group_moments.refitted", lambda cross, _: torch.zeros_like(cross)
+    )
+    alone = prune(net, torch.randn(2, 8), keep=0.4, queries=law).measured_error
+    assert joint < 0.98 * alone
+
+
+def test_fewer_samples_than_neurons_are_told_once_and_the_ridge_is_in_the_record():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4))
+    with pytest.warns(UserWarning, match="fewer queries than neurons") as told:
+        result = prune(net, torch.randn(2, 6), keep=0.5, queries=Samples(torch.randn(10, 6)))
+    (warning,) = told
+    assert "0 (10 for 30), 2 (10 for 20)" in str(warning.message)
+    assert all(group.ridge > 0 and group.condition_number > 1e3 for group in result.groups)
+
+
+def test_as_many_samples_as_neurons_are_no_reason_for_a_warning():
+    net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 4))
+    prune(net, torch.randn(2, 6), keep=0.5, queries=Samples(torch.randn(30, 6)))
+
+
+def test_impressions_are_made_once_for_all_groups():
+    net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4))
+    _, groups, moments = moments_for(net, torch.randn(2, 6), Impressions(steps=1))
+    one, again = list(moments.calls(groups)), list(moments.calls([groups[1]]))
+    assert all(a is b for a, b in zip(one, again, strict=True))

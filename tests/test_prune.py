@@ -1,21 +1,30 @@
 import copy
 import functools
 import importlib
+import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
 from network_asserts import Snapshot, assert_same_outputs, snapshot, zeroed
-from networks import CASES, Case, Forward, draw, mlp, named, trained_norm
+from networks import CASES, Case, Counting, Forward, draw, mlp, named, trained_norm
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 from torch.utils import _pytree as pytree
+from torch.utils.data import DataLoader, TensorDataset
 
 from coreprune import (
     ArgumentError,
     Ball,
+    Box,
     Budget,
+    Gaussian,
+    Impressions,
     PruneResult,
+    Samples,
+    Sphere,
     UnsupportedModelError,
     layer_coreset,
     load,
@@ -24,6 +33,8 @@ from coreprune import (
 from coreprune.core.activations import relu
 from coreprune.core.coreset import METHODS
 from coreprune.core.selection.paths import PATH_METHODS
+from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.subject import prepare
 
 CUTTABLE = [name for name, case in CASES.items() if case.cut]
@@ -554,3 +565,173 @@ def test_a_record_tells_the_ridge_and_the_condition_where_weights_were_solved(me
         assert half.condition_number > 1
     else:
         assert (half.ridge, half.condition_number) == (None, None)
+
+
+def wide() -> nn.Module:
+    torch.manual_seed(0)
+    return named(a=mlp(8, 60, 50), n=trained_norm(50), r=nn.ReLU(), b=mlp(50, 30, 5)).eval()
+
+
+def share_of(result: PruneResult, net: nn.Module, kind: str) -> float:
+    def measure(model):
+        if kind == "flops":
+            return flops(model, Call(args=(draw(4, 8),)))
+        sizes = (
+            p.numel() * (p.element_size() if kind == "bytes" else 1) for p in model.parameters()
+        )
+        return sum(sizes)
+
+    if kind == "neurons":
+        groups = result.groups
+        return sum(g.neurons_after for g in groups) / sum(g.neurons_before for g in groups)
+    return measure(result.model) / measure(net)
+
+
+@pytest.mark.parametrize("method", ["optimal", "forward", "magnitude"])
+@pytest.mark.parametrize("kind", ["parameters", "flops", "bytes", "neurons"])
+def test_each_budget_is_reached_in_what_it_speaks_of(kind, method):
+    net = wide()
+    result = prune(net, draw(4, 8), keep=Budget(**{kind: 0.4}), method=method)
+    assert 0.38 < share_of(result, net, kind) <= 0.4
+
+
+@pytest.mark.parametrize("target", [0.01, 0.1])
+def test_an_error_budget_is_met_with_fewer_parameters_the_more_it_allows(target):
+    net = wide()
+    result = prune(net, draw(4, 8), keep=Budget(error=target), queries=Gaussian())
+    assert result.measured_error <= 1.5 * target
+    assert result.parameters_after < result.parameters_before
+    point = [point for point in result.curve if point.expected_error <= target][-1]
+    assert result.parameters_after / result.parameters_before <= point.parameters
+
+
+def test_an_error_budget_that_allows_everything_leaves_one_neuron_a_layer():
+    result = prune(wide(), draw(4, 8), keep=Budget(error=1e6))
+    assert [group.neurons_after for group in result.groups] == [1, 1, 1]
+
+
+def test_an_error_budget_needs_a_method_with_prices():
+    with pytest.raises(ArgumentError, match=r"Budget\(error=0.1\) needs a method"):
+        prune(wide(), draw(4, 8), keep=Budget(error=0.1), method="uniform")
+
+
+@pytest.mark.parametrize("method", PATH_METHODS)
+@pytest.mark.parametrize("kind", ["parameters", "flops", "bytes", "neurons"])
+def test_the_curve_goes_down_from_the_whole_and_the_result_lies_on_it_or_better(kind, method):
+    result = prune(wide(), draw(4, 8), keep=Budget(**{kind: 0.5}), method=method)
+    first, points = result.curve[0], result.curve
+    assert (first.parameters, first.flops, first.bytes, first.neurons) == (1, 1, 1, 1)
+    assert first.expected_error == 0
+    assert first.widths == {group.name: group.neurons_before for group in result.groups}
+    assert set(points[-1].widths.values()) == {1}
+    for before, after in itertools.pairwise(points):
+        assert getattr(after, kind) < getattr(before, kind)
+        assert after.expected_error >= before.expected_error
+    nearest = next(point for point in points if getattr(point, kind) <= 0.5)
+    assert result.expected_error <= 1.02 * nearest.expected_error  # earlier cuts change later ones
+
+
+def test_the_curve_tells_what_a_budget_would_give():
+    result = prune(wide(), draw(4, 8), keep=Budget(parameters=0.5))
+    point = result.curve[len(result.curve) // 2]
+    again = prune(wide(), draw(4, 8), keep=Budget(parameters=point.parameters))
+    assert {g.name: g.neurons_after for g in again.groups} == point.widths
+
+
+@pytest.mark.parametrize("order", ["top_down", "bottom_up"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("queries", [None, Gaussian(), Samples(draw(300, 8))])
+@pytest.mark.parametrize("method", PATH_METHODS)
+def test_activations_that_never_vary_go_into_the_next_bias(method, queries, bias, order):
+    """Zero weights with biases: every neuron is a constant, one of each layer is enough."""
+    torch.manual_seed(0)
+    net = named(a=nn.Linear(8, 20), r=nn.ReLU(), b=nn.Linear(20, 10, bias=bias), s=nn.Tanh())
+    net.add_module("c", nn.Linear(10, 3))
+    nn.init.zeros_(net.a.weight)
+    nn.init.uniform_(net.a.bias, 0.5, 1.0)
+    result = prune(net, draw(4, 8), keep=0.1, method=method, order=order, queries=queries)
+    x = draw(50, 8)
+    torch.testing.assert_close(result.model(x), net(x), rtol=1e-4, atol=1e-4)
+    assert result.expected_error < 1e-3
+    assert math.isfinite(result.measured_error)
+
+
+@pytest.mark.parametrize("method", PATH_METHODS)
+@pytest.mark.parametrize("keep", [1.0, Budget(parameters=1.0), Budget(flops=1.0)])
+@pytest.mark.parametrize("queries", [None, Samples(draw(300, 8))])
+def test_keeping_everything_costs_no_bit_whatever_the_law(method, keep, queries):
+    net = wide()
+    result = prune(net, draw(4, 8), keep=keep, method=method, queries=queries)
+    assert snapshot(result.model).state == snapshot(net).state
+    assert (result.expected_error, result.measured_error) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_a_loader_of_batches_is_a_law(labels):
+    net, x = wide(), 3 + draw(600, 8)
+    data = TensorDataset(x, torch.arange(600)) if labels else TensorDataset(x)
+    result = prune(
+        net, x[:4], keep=0.5, queries=Samples(DataLoader(data, batch_size=64)), method="optimal"
+    )
+    noise = prune(net, x[:4], keep=0.5, queries=Gaussian())
+    wanted = net(x).detach()
+    errors = [float((r.model(x).detach() - wanted).square().mean().sqrt()) for r in (result, noise)]
+    assert result.measured_error == pytest.approx(errors[0], rel=1e-3)
+    assert errors[0] < 0.7 * errors[1]
+    assert result.query_space == "layer inputs no larger than on the user's samples"
+    assert result.groups[0].query_radius == pytest.approx(float(x.norm(dim=1).max()))
+
+
+LAWS = {
+    "default": None,
+    "ball": Ball(2.0),
+    "box": Box(-1.0, 1.0),
+    "gaussian": Gaussian(),
+    "impressions": Impressions(),
+    "samples": Samples(draw(300, 8)),
+    "sphere": Sphere(2.0),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_same_seed_same_bytes_under_every_law(law):
+    net = three_layers()
+    options = {"keep": Budget(parameters=0.5), "queries": LAWS[law], "seed": 7}
+    torch.manual_seed(1)
+    one = prune(net, draw(4, 8), **options)
+    torch.manual_seed(2)
+    other = prune(net, draw(4, 8), **options)
+    assert snapshot(one.model).state == snapshot(other.model).state
+    assert one.to_json() == other.to_json()
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.cut])
+def test_records_are_plain_json(name):
+    text = json.dumps(run(name)[2].to_json(), allow_nan=False)
+    assert json.loads(text)["groups"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_records_of_every_method_are_plain_json(method):
+    record = json.loads(
+        json.dumps(
+            prune(Counting(), draw(4, 6), keep=0.5, method=method).to_json(), allow_nan=False
+        )
+    )
+    assert record["measured_error"] >= 0
+    assert bool(record["curve"]) is (method in PATH_METHODS)
+
+
+def test_a_network_of_buffers_alone_has_no_parameters_to_save():
+    torch.manual_seed(0)
+    net = Forward(lambda m, x: F.linear(F.linear(x, m.a).relu(), m.b))
+    net.register_buffer("a", torch.randn(12, 6))
+    net.register_buffer("b", torch.randn(3, 12))
+    result = prune(net, draw(4, 6), keep=0.5)
+    assert result.model.a.shape == (6, 6)
+    assert "0 → 0 parameters" in str(result)
+    assert {point.parameters for point in result.curve} == {1.0}
+    for target in ("parameters", "bytes"):
+        with pytest.raises(ArgumentError, match="nothing to save"):
+            prune(net, draw(4, 6), keep=Budget(**{target: 0.5}))
+    assert prune(net, draw(4, 6), keep=Budget(flops=0.5)).groups[0].neurons_after == 6

@@ -1,9 +1,11 @@
+import weakref
+
 import pytest
 import torch
 from networks import Forward, draw, mlp
 from torch import nn
 
-from coreprune import ArgumentError, Ball
+from coreprune import ArgumentError, Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
 from coreprune.graph.groups import find_groups
 from coreprune.query_calls import MOST
 from coreprune.query_space import query_space
@@ -83,3 +85,56 @@ def test_a_ball_needs_one_batch_of_numbers(model, args):
 def test_inputs_that_are_not_finite_are_refused(value):
     with pytest.raises(ArgumentError, match="NaN or infinite inputs to 0"):
         space(mlp(6, 12, 3), draw(4, 6).index_fill(1, torch.tensor([2]), value))
+
+
+def test_a_sphere_counts_as_its_ball():
+    net = mlp(6, 12, 9, 3)
+    ball, sphere = (space(net, draw(4, 6), queries=kind(9.0)) for kind in (Ball, Sphere))
+    assert (ball.radii, ball.words) == (sphere.radii, sphere.words)
+
+
+def test_a_box_counts_by_its_farthest_corner():
+    net = mlp(6, 12, 9, 3)
+    found = space(net, draw(4, 6), queries=Box(-3.0, 1.0))
+    assert found.radii == space(net, draw(4, 6), queries=Ball(3 * 6**0.5)).radii
+    assert found.words == "layer inputs no larger than on queries of norm 7.348"
+
+
+def test_samples_count_as_they_are():
+    net, x = mlp(6, 12, 9, 3), 5 * draw(600, 6)
+    found = space(net, draw(4, 6), queries=Samples(x))
+    hidden = net[0](x).relu().detach()
+    assert found.radii["0"] == pytest.approx(float(x.norm(dim=1).max()))
+    assert found.radii["2"] == pytest.approx(float(hidden.norm(dim=1).max()), rel=1e-5)
+    assert found.words == "layer inputs no larger than on the user's samples"
+
+
+def test_samples_are_never_held_all_at_once():
+    """A loader of more batches than memory holds; the next one comes once the last is let go."""
+    alive = []
+
+    class Loader:
+        def __iter__(self):
+            for _ in range(20):
+                batch = draw(4, 6).clone()
+                alive.append(weakref.ref(batch))
+                assert sum(ref() is not None for ref in alive) <= 4
+                yield batch
+
+    space(mlp(6, 12, 3), draw(4, 6), queries=Samples(Loader()))
+    assert len(alive) == 20
+
+
+@pytest.mark.parametrize("law", [Gaussian(3.0), Impressions(deviation=3.0)])
+def test_laws_without_bounds_take_the_examples(law):
+    net, x = mlp(6, 12, 9, 3), draw(4, 6)
+    found, plain = space(net, x, queries=law), space(net, x)
+    assert (found.radii, found.words) == (plain.radii, plain.words)
+
+
+@pytest.mark.parametrize("law", [Ball(1.0), Sphere(1.0), Box(-1.0, 1.0)])
+@pytest.mark.parametrize("x", [torch.zeros(0, 6), draw(6)], ids=["empty", "no batch"])
+def test_bounded_laws_are_refused_through_prune_as_well(law, x):
+    name = type(law).__name__
+    with pytest.raises(ArgumentError, match=rf"queries={name}\(\.\.\.\) needs a network with one"):
+        prune(mlp(6, 12, 3), x, keep=0.5, queries=law)

@@ -95,17 +95,17 @@ def survey(
     space = query_space(subject, partition.groups, queries=options.queries, seed=int(options.seed))
     choice = choose_law(options.queries, subject, partition.groups)
     moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(options.seed))
-    prices, words = PriceList(), "none: the method needs no law"
+    prices = PriceList()
     if follows_a_path(options.method):
         tell("pricing every size", 0, 1)
-        prices, words = price_list(moments, options.method), f"{moments.words()}; {choice.why}"
+        prices = price_list(moments, options.method)
     note = prices.responses.note
     return Prospect(
         subject=subject,
         partition=partition,
         space=space,
         moments=moments,
-        words=words,
+        words=f"{moments.words()}; {choice.why}",
         costs=_costs(subject, partition.groups),
         prices=prices,
         notes=(*subject.graph.notes, *([] if note is None else [note])),

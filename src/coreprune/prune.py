@@ -26,6 +26,8 @@ from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import copied, with_tensors
 
 Order = Literal["top_down", "bottom_up"]
+NO_LAW = "none: the method needs no law"
+
 MEASURED = 1024
 """Fresh queries on which the outputs of both networks are compared."""
 
@@ -133,9 +135,11 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     if repair is not None:
         repaired = _repaired(prospect, small, settings=repair, tell=tell)
         small = repaired.model
-    tell("measuring", 0, 1)
-    fresh = drawn(prospect.moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
-    change = output_change(subject.working, copied(small).eval(), fresh)
+    change = None
+    if prices or repaired is not None:
+        tell("measuring", 0, 1)
+        fresh = drawn(prospect.moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
+        change = output_change(subject.working, copied(small).eval(), fresh)
     trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     return PruneResult(
         model=small,
@@ -150,7 +154,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         order=order,
         seed=int(seed),
         query_space=plan.space.words,
-        law=prospect.words,
+        law=prospect.words if change is not None or prices else NO_LAW,
         expected_error=_expected(outcome.records.values()),
         measured_error=change.error if change else None,
         output_spread=change.spread if change else None,

@@ -153,7 +153,8 @@ class PruneResult:
         expected_error: What the outputs change by, to first order and each group's error taken for
             itself; None for methods that need no law.
         measured_error: The root mean square change of the outputs on fresh queries of the law (of
-            the user's samples: on the same), in the outputs' units; None without such outputs.
+            the user's samples: on the same), in the outputs' units; None for methods that need no
+            law and for networks without such outputs.
         output_spread: The standard deviation of the original's outputs on them.
         repair: How it was repaired, None when it was not; the groups' records and the expected
             error speak of the network before, the measured error of the one after.

@@ -8,6 +8,7 @@ import torch
 from coreprune.core import activations as family
 from coreprune.core.elementwise import affine, compose, identity
 from coreprune.core.moments import (
+    CrossSum,
     Moments,
     MomentSum,
     activation_moments,
@@ -200,3 +201,25 @@ def test_inputs_are_recovered_from_what_a_layer_did_to_them():
     torch.testing.assert_close(got.covariance, inputs.covariance)
     nothing = recovered_inputs(0 * points, bias, mean=z.mean, variance=z.covariance.diagonal())
     assert nothing.covariance.isfinite().all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_cross_sums_are_the_covariance_of_everything_added(offset):
+    generator = torch.Generator().manual_seed(0)
+    left = torch.randn(300, 2, dtype=torch.float64, generator=generator) + offset
+    right = torch.randn(300, 3, dtype=torch.float64, generator=generator) - 2 * offset
+    right[:, 0] += left[:, 1]
+    sums = CrossSum()
+    for start, end in ((0, 1), (1, 100), (100, 300)):
+        sums.add(left[start:end], right[start:end])
+    expected = (left - left.mean(0)).T @ (right - right.mean(0)) / 300
+    assert sums.count == 300
+    torch.testing.assert_close(sums.mean(), left.mean(0))
+    torch.testing.assert_close(sums.covariance(), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_cross_sums_take_rows_in_any_type():
+    sums = CrossSum()
+    sums.add(torch.ones(4, 2).half(), torch.ones(4, 3).half())
+    assert sums.covariance().dtype == torch.float64
+    assert torch.equal(sums.covariance(), torch.zeros(2, 3).double())

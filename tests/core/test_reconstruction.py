@@ -5,13 +5,14 @@ import dataclasses
 import pytest
 import torch
 
-from coreprune.core.moments import Moments, MomentSum
+from coreprune.core.moments import CrossSum, Moments, MomentSum
 from coreprune.core.reconstruction import (
     condition_number,
     expected_error,
     factored,
     inverse_of,
     reconstructed,
+    refitted,
     ridge_of,
 )
 from coreprune.errors import ArgumentError
@@ -155,3 +156,27 @@ def test_the_condition_number_is_that_of_the_system_solved():
     solved = moments.covariance[indices][:, indices] + 0.5 * torch.eye(3)
     assert subset.ridge == 0.5
     assert subset.condition_number == pytest.approx(float(torch.linalg.cond(solved)))
+
+
+def test_what_a_reader_lacks_is_explained_as_by_least_squares():
+    generator = torch.Generator().manual_seed(0)
+    h = torch.randn(500, 5, dtype=torch.float64, generator=generator) + 3
+    r = h @ torch.randn(5, 2, dtype=torch.float64, generator=generator) + 0.1
+    r += torch.randn(500, 2, dtype=torch.float64, generator=generator)
+    sums, cross = MomentSum(), CrossSum()
+    sums.add(h)
+    cross.add(r, h)
+    found = refitted(cross.covariance(), sums.moments())
+    centred = h - h.mean(0)
+    expected = torch.linalg.lstsq(centred, r - r.mean(0)).solution.T
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_lacking_changes_nothing():
+    moments = Moments(mean=torch.ones(4).double(), covariance=torch.eye(4).double())
+    assert not refitted(torch.zeros(3, 4).double(), moments).any()
+
+
+def test_neurons_that_never_vary_explain_nothing():
+    moments = Moments(mean=torch.ones(4).double(), covariance=torch.zeros(4, 4).double())
+    assert not refitted(torch.zeros(3, 4).double(), moments).any()

@@ -3,8 +3,8 @@ import torch
 from networks import Forward, Raw, draw, mlp
 from torch import nn
 
-from coreprune.shells.torch_module.calls import Call
-from coreprune.shells.torch_module.layer_inputs import largest_input_norms
+from coreprune.shells.torch_module.calls import Call, run
+from coreprune.shells.torch_module.layer_inputs import largest_input_norms, watch_outputs
 from coreprune.shells.torch_module.lower import tensors_of
 
 
@@ -50,3 +50,50 @@ def test_what_is_not_finite_is_infinite(value):
     bad = torch.full((1, 6), value)
     found = norms(nn.Linear(6, 3), draw(4, 6), bad, draw(4, 6), names=["weight"])
     assert found["weight"] == torch.inf
+
+
+def watched(model, x, *, names, gradients=True):
+    tensors, seen = tensors_of(model), []
+    weights = {name: tensors[name] for name in names}
+    with watch_outputs(weights, lambda name, output: seen.append((name, output))):
+        output = run(model, Call(args=(x,)), gradients=gradients)
+    return seen, output
+
+
+def test_outputs_are_handed_over_in_order_and_change_nothing():
+    net, x = mlp(6, 12, 3), draw(4, 6)
+    seen, output = watched(net, x, names=["0.weight", "2.weight"])
+    assert [name for name, _ in seen] == ["0.weight", "2.weight"]
+    assert torch.equal(seen[0][1], net[0](x))
+    assert torch.equal(seen[1][1], output)
+    assert torch.equal(output, net(x))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_derivatives_by_outputs_can_be_taken(frozen):
+    net, x = mlp(6, 12, 3).requires_grad_(not frozen), draw(4, 6)
+    seen, output = watched(net, x, names=["0.weight", "2.weight"])
+    first, last = torch.autograd.grad(output.sum(), [given for _, given in seen])
+    assert torch.equal(last, torch.ones(4, 3))
+    expected = net[2].weight.detach().sum(0) * (net[0](x) > 0)
+    torch.testing.assert_close(first, expected.detach())
+
+
+def test_outputs_keep_their_values_when_what_follows_writes_into_them():
+    net, x = (
+        Forward(lambda m, x: m.b(m.a(x).relu_()), a=nn.Linear(6, 5), b=nn.Linear(5, 2)),
+        draw(4, 6),
+    )
+    ((_, given),), _ = watched(net, x, names=["a.weight"])
+    assert torch.equal(given, net.a(x))
+    assert (given < 0).any()
+
+
+def test_rows_that_do_not_exist_are_not_handed_over():
+    assert watched(mlp(6, 12, 3), torch.zeros(0, 6), names=["0.weight"])[0] == []
+
+
+def test_layers_outside_the_watch_are_let_through():
+    seen, output = watched(mlp(6, 12, 3), draw(4, 6), names=[])
+    assert seen == []
+    assert output.shape == (4, 3)

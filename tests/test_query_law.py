@@ -1,0 +1,111 @@
+"""Which law a run takes, and that it says why."""
+
+import math
+import re
+
+import pytest
+import torch
+from networks import Forward, draw, mlp, named, trained_norm
+from torch import nn
+
+from coreprune import Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
+from coreprune.graph.groups import find_groups
+from coreprune.query_law import choose_law
+from coreprune.shells.torch_module.subject import prepare
+
+
+def chosen(net, *args, queries=None):
+    subject = prepare(net, args)
+    return choose_law(queries, subject, find_groups(subject.graph).groups)
+
+
+def with_norm():
+    return named(a=nn.Linear(6, 12), n=trained_norm(12), r=nn.ReLU(), b=nn.Linear(12, 3))
+
+
+@pytest.mark.parametrize(
+    "law", [Box(-1.0, 1.0), Gaussian(2.0), Impressions(), Samples(draw(9, 6)), Sphere(2.0)]
+)
+@pytest.mark.parametrize("make", [with_norm, lambda: mlp(6, 12, 3)], ids=["norm", "plain"])
+def test_the_users_law_is_taken(law, make):
+    found = chosen(make(), draw(4, 6), queries=law)
+    assert found.law is law
+    assert found.why == "as queries says"
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 2, 3)])
+def test_a_ball_stands_for_normal_entries_of_its_size(shape):
+    found = chosen(named(f=nn.Flatten(), m=mlp(6, 12, 3)), draw(*shape), queries=Ball(3.0))
+    assert found.law == Gaussian(3.0 / math.sqrt(6))
+
+
+def test_batch_normalisations_are_asked_first():
+    found = chosen(with_norm(), draw(4, 6))
+    assert found.law is None
+    assert "batch normalisations remember" in found.why
+
+
+def test_a_norm_that_is_not_right_behind_its_layer_tells_nothing():
+    net = named(a=nn.Linear(6, 12), r=nn.ReLU(), n=trained_norm(12), b=nn.Linear(12, 3))
+    assert isinstance(chosen(net, draw(4, 6)).law, Impressions)
+
+
+@pytest.mark.parametrize("scale", [0.01, 3.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_flat_input_takes_impressions_of_the_examples_size_and_sign(scale, sign):
+    x = scale * draw(4, 6).abs()
+    x[0, 0] *= sign
+    found = chosen(mlp(6, 12, 3), x)
+    assert isinstance(found.law, Impressions)
+    assert found.law.deviation == pytest.approx(float(x.square().mean().sqrt()))
+    assert found.law.nonnegative is (sign == 1)
+    assert "first layer's weights tell" in found.why
+
+
+def test_examples_of_zeros_tell_neither_size_nor_sign():
+    found = chosen(mlp(6, 12, 3), torch.zeros(4, 6))
+    assert found.law == Impressions(deviation=1.0, nonnegative=False)
+
+
+def test_half_precision_examples_do_not_overflow_their_square():
+    x = torch.full((4, 6), 1000.0).half()
+    assert chosen(mlp(6, 12, 3).half(), x).law.deviation == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize(
+    ("net", "args"),
+    [
+        (named(c=nn.Conv2d(1, 2, 3), f=nn.Flatten(), m=mlp(32, 12, 3)), (draw(4, 1, 6, 6),)),
+        (named(e=nn.Embedding(5, 6), n=mlp(6, 12, 3)), (torch.tensor([1, 2]),)),
+        (Forward(lambda m, x, y: m.n(x) + y, n=mlp(6, 12, 3)), (draw(4, 6), draw(4, 3))),
+        (mlp(6, 12, 3), (draw(4, 5, 6),)),
+        (mlp(6, 12, 3), (draw(6),)),
+    ],
+    ids=["images", "integers", "two inputs", "sequences", "no batch"],
+)
+def test_other_networks_take_standard_normal_inputs(net, args):
+    found = chosen(net, *args)
+    assert found.law == Gaussian()
+    assert "no layer reads the network's input as it is" in found.why
+
+
+@pytest.mark.parametrize(
+    ("make", "queries", "words"),
+    [
+        (with_norm, None, "matched to the running statistics .* closed form; because batch norm"),
+        (with_norm, Gaussian(2.0), "normal inputs of deviation 2, in closed form; as queries says"),
+        (lambda: mlp(6, 12, 3), None, "inputs of deviation .*, sampled; because the first layer"),
+        (lambda: mlp(6, 12, 3), Samples(draw(300, 6)), "the user's samples, sampled; as queries"),
+        (lambda: mlp(6, 12, 3), Ball(2.0), "normal inputs of deviation 0.8165, in closed form; as"),
+    ],
+    ids=["norm", "gaussian", "impressions", "samples", "ball"],
+)
+def test_the_result_says_which_law_and_why(make, queries, words):
+    assert re.search(words, prune(make(), draw(4, 6), keep=0.5, queries=queries).law)
+
+
+def test_a_method_without_a_law_says_so():
+    result = prune(mlp(6, 12, 3), draw(4, 6), keep=0.5, method="uniform")
+    assert result.law == "none: the method needs no law"
+    assert (result.curve, result.expected_error) == ((), None)
+    assert result.measured_error is not None
