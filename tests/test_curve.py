@@ -8,7 +8,7 @@ import torch
 
 from coreprune.allocation import Price
 from coreprune.costs import Cost, Term
-from coreprune.curve import POINTS, curve
+from coreprune.curve import POINTS, price_curve
 
 ONE = Cost(fixed=10, terms=(Term(factor=1, groups=("a",)), Term(factor=3, groups=("b", "a"))))
 NONE = Cost(fixed=0, terms=())
@@ -29,7 +29,7 @@ def prices(a, b):
 @pytest.mark.parametrize(("a", "b"), [(3, 2), (400, 300), (1, 1)])
 @pytest.mark.parametrize("kind", ["parameters", "neurons"])
 def test_it_goes_from_everything_to_the_least(a, b, kind):
-    found = curve(prices(a, b), costs(), kind=kind, round_to=1)
+    found = price_curve(prices(a, b), costs(), kind=kind, round_to=1)
     first, last = found[0], found[-1]
     assert (first.parameters, first.flops, first.bytes, first.neurons) == (1, 1, 1, 1)
     assert first.expected_error == 0
@@ -43,23 +43,23 @@ def test_it_goes_from_everything_to_the_least(a, b, kind):
 
 
 def test_points_are_about_evenly_spaced():
-    found = curve(prices(400, 300), costs(), kind="parameters", round_to=1)
+    found = price_curve(prices(400, 300), costs(), kind="parameters", round_to=1)
     gaps = [b.parameters - a.parameters for a, b in itertools.pairwise(found)]
     assert len(found) > 60
     assert max(-gap for gap in gaps) < 3 / POINTS
 
 
 def test_points_are_of_multiples():
-    found = curve(prices(40, 30), costs(), kind="parameters", round_to=8)
+    found = price_curve(prices(40, 30), costs(), kind="parameters", round_to=8)
     assert all(w in {40, 30} or w % 8 == 0 for point in found for w in point.widths.values())
 
 
 def test_without_prices_there_is_none():
-    assert curve({}, costs(), kind="parameters", round_to=1) == ()
+    assert price_curve({}, costs(), kind="parameters", round_to=1) == ()
 
 
 def test_a_cost_that_nothing_has_stays_whole():
-    found = curve(prices(400, 300), costs(parameters=NONE), kind="parameters", round_to=1)
+    found = price_curve(prices(400, 300), costs(parameters=NONE), kind="parameters", round_to=1)
     assert {point.parameters for point in found} == {1.0}
     assert found[-1].widths == {"a": 1, "b": 1}
     assert len(found) <= POINTS
@@ -67,6 +67,6 @@ def test_a_cost_that_nothing_has_stays_whole():
 
 def test_widths_that_save_nothing_add_no_point_beyond_the_hundred():
     few = Cost(fixed=0, terms=(Term(factor=1, groups=("a",)),))
-    found = curve(prices(100, 50), costs(parameters=few), kind="parameters", round_to=1)
+    found = price_curve(prices(100, 50), costs(parameters=few), kind="parameters", round_to=1)
     assert len(found) <= POINTS
     assert found[-1].widths == {"a": 1, "b": 1}
