@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 from coreprune import Gaussian, Impressions, Samples, prune
 from coreprune.graph.groups import find_groups
 from coreprune.group_moments import GroupMoments
-from coreprune.group_prices import FLOOR, path_and_price, responses
+from coreprune.group_prices import FLOOR, price_list, responses
 from coreprune.shells.torch_module.subject import prepare
 
 
@@ -45,10 +45,9 @@ def test_a_cut_reader_leaves_the_columns_of_its_rows():
 
 def test_prices_rise_from_nothing():
     moments = moments_of(seeded(6, 12, 9, 4), draw(4, 6))
-    answer, run = responses(moments), moments.start()
+    found = price_list(moments, "optimal")
     for group in moments.groups:
-        views = run.views(group, moments.subject.graph.parameters)
-        path, price = path_and_price(group, views, answer, method="optimal")
+        path, price = found.paths[group.name], found.prices[group.name]
         assert sorted(path.order.tolist()) == list(range(group.neurons))
         assert price.errors.shape == (group.neurons,)
         assert price.errors[0] == 0
@@ -84,12 +83,8 @@ def test_a_reader_that_outputs_heed_more_has_dearer_neurons():
 
     torch.manual_seed(0)
     moments = moments_of(Heads(), draw(4, 6))
-    answer, run = responses(moments), moments.start()
-    parameters = moments.subject.graph.parameters
-    loud, quiet = (
-        path_and_price(group, run.views(group, parameters), answer, method="optimal")[1].errors
-        for group in moments.groups
-    )
+    prices = price_list(moments, "optimal").prices
+    loud, quiet = (prices[group.name].errors for group in moments.groups)
     assert quiet[10] < 1e-2 * loud[10]
 
 

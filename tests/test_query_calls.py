@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from coreprune import ArgumentError, Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
 from coreprune.query_calls import (
-    BATCH,
+    MOST,
     calls_of,
     drawn,
     first_points,
@@ -50,7 +50,7 @@ def test_the_seed_decides(name):
 def test_queries_come_in_large_batches_of_the_examples_type(name, dtype):
     subject = prepare(mlp(6, 12, 3).to(dtype), draw(4, 6).to(dtype))
     for call in first(LAWS[name], subject):
-        assert call.args[0].shape == (BATCH, 6)
+        assert call.args[0].shape == (MOST, 6)
         assert call.args[0].dtype == dtype
 
 
@@ -91,8 +91,8 @@ def test_every_input_of_several_is_drawn_in_its_shape(law):
 
 def test_drawn_stops_with_enough_examples():
     subject = prepare(mlp(6, 12, 3), draw(4, 6))
-    assert len(list(drawn(Gaussian(), subject, seed=0, examples=BATCH))) == 1
-    assert len(list(drawn(Gaussian(), subject, seed=0, examples=BATCH + 1))) == 2
+    assert len(list(drawn(Gaussian(), subject, seed=0, examples=MOST))) == 1
+    assert len(list(drawn(Gaussian(), subject, seed=0, examples=MOST + 1))) == 2
     samples = Samples(draw(600, 6))
     assert len(list(drawn(samples, subject, seed=0, examples=10**9))) == 3
     assert len(list(drawn(samples, subject, seed=0, examples=300))) == 2

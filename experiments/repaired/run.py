@@ -10,20 +10,21 @@ import torch
 from torch import nn
 
 import coreprune
+from coreprune.budget import Budget, Keep
 from coreprune.finetune import Finetuning, finetune
-from coreprune.repair import Repair, repair
+from coreprune.repair import Repair
 from experiments import figure, mnist
 from experiments.lenet import PARAMETERS, Recipe, error, lenet, num_parameters, trained
 from experiments.mnist import Digits
 from experiments.progress import progress
 from experiments.provenance import provenance
 from experiments.repaired.moved import Moved
-from experiments.repaired.queries import queries
 from experiments.spread import mean_spread, verdict
 
 WHOLE, PRUNED, REPAIRED = "not pruned", "pruned", "repaired without data"
 TUNED, SCRATCH = "fine-tuned with data", "small from the start"
 STAGES = (WHOLE, PRUNED, REPAIRED, TUNED, SCRATCH)
+BUDGET = Budget(parameters=0.1)
 GREY = 1 / 3  # of an image with about the root mean square of the training images
 
 
@@ -33,12 +34,10 @@ class Plan:
 
     Attributes:
         seeds: Of the networks, queries and orders.
-        widths: Neurons kept in fc1 and fc2 of the networks to repair.
-        tuned_widths: The same of the networks to fine-tune.
+        tuned_widths: Neurons kept in fc1 and fc2 of the networks to fine-tune.
         recipe: Of the trained networks.
         repair_steps: Steps of repair.
         repair_rate: Their peak rate.
-        queries: Queries in a step.
         epochs: Of fine-tuning.
         tuning_rate: Its peak rate.
         label_share: What the labels count for beside the original; 1 leaves the original out.
@@ -46,19 +45,17 @@ class Plan:
     """
 
     seeds: tuple[int, ...]
-    widths: tuple[int, int] = (32, 35)
     tuned_widths: tuple[int, int] = (29, 95)
     recipe: Recipe
     repair_steps: int
     repair_rate: float = 5e-3
-    queries: int = 256
     epochs: int
     tuning_rate: float = 3e-3
     label_share: float = 1.0
     batch_size: int = 256
 
 
-FULL = Plan(seeds=(0, 1, 2, 3, 4), recipe=Recipe(), repair_steps=5000, epochs=200)
+FULL = Plan(seeds=(0, 1, 2, 3, 4), recipe=Recipe(), repair_steps=5000, epochs=100)
 QUICK = Plan(seeds=(0,), recipe=Recipe(epochs=3, peak_rate=0.1), repair_steps=200, epochs=3)
 
 
@@ -99,14 +96,15 @@ def _stages(digits: Digits, plan: Plan, *, seed: int) -> list[tuple[str, nn.Modu
     """Every network of one seed with the processor time of its last stage."""
     original = trained(digits, seed=seed, recipe=plan.recipe)
     clock = time.process_time()
-    pruned = _pruned(original.model, plan.widths, seed=seed)
+    pruned = _pruned(original.model, BUDGET, seed=seed).model
     spent = [time.process_time() - clock]
     clock = time.process_time()
-    drawn = queries(original.model, deviation=GREY, share=0.1, batch=plan.queries, seed=seed)
     settings = Repair(steps=plan.repair_steps, learning_rate=plan.repair_rate)
-    repaired = repair(original.model, pruned, drawn, settings=settings).model
-    spent.append(time.process_time() - clock)
-    start = _pruned(original.model, plan.tuned_widths, seed=seed)
+    repaired = _pruned(original.model, BUDGET, seed=seed, repair=settings).model
+    spent.append(time.process_time() - clock - spent[0])
+    first, second = plan.tuned_widths
+    keep = {"fc1": first / 300, "fc2": second / 100}
+    start = _pruned(original.model, keep, seed=seed).model
     tuned, seconds = _tuned(start, digits, plan, original=original.model, seed=seed)
     fresh = lenet(hidden=plan.tuned_widths, seed=seed)
     small, also = _tuned(fresh, digits, plan, original=original.model, seed=seed)
@@ -119,10 +117,12 @@ def _stages(digits: Digits, plan: Plan, *, seed: int) -> list[tuple[str, nn.Modu
     ]
 
 
-def _pruned(model: nn.Sequential, widths: tuple[int, int], *, seed: int) -> nn.Module:
+def _pruned(
+    model: nn.Sequential, keep: Keep, *, seed: int, repair: Repair | None = None
+) -> coreprune.PruneResult:
     """The library's defaults, with a grey image of about the data's norm as the example."""
-    keep = {"fc1": widths[0] / 300, "fc2": widths[1] / 100}
-    return coreprune.prune(model, torch.full((1, 784), GREY), keep=keep, seed=seed).model
+    grey = torch.full((1, 784), GREY)
+    return coreprune.prune(model, grey, keep=keep, seed=seed, repair=repair)
 
 
 def _tuned(
@@ -155,14 +155,14 @@ def table(results: dict[str, Any]) -> str:
         seconds = statistics.mean(_values(results, stage, key="seconds"))
         errors = mean_spread(_values(results, stage))
         lines.append(f"| {stage} | {removed:.1f} | {errors} | {seconds:.1f} |")
-    widths, tuned = (" and ".join(map(str, choices[key])) for key in ("widths", "tuned_widths"))
+    tuned = " and ".join(map(str, choices["tuned_widths"]))
     return "\n".join(
         [
             *lines,
             "",
             f"Mean ± standard deviation over seeds {', '.join(map(str, results['seeds']))}; "
-            f"processor seconds of the stage. Repair: widths {widths}, "
-            f"{choices['repair_steps']:,} steps of {choices['queries']} queries; fine-tuning: "
+            "processor seconds of the stage. Pruned and repaired: widths by the budget of a tenth "
+            f"of the parameters; {choices['repair_steps']:,} steps of repair. Fine-tuned: "
             f"widths {tuned}, {choices['epochs']} epochs on images turned, scaled, slanted and "
             "moved a little.",
             f"Data: {results['data']}. coreprune {results['coreprune']}, torch {results['torch']}, "

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from coreprune.graph.groups import Group
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
 from coreprune.prospect import Options, Prospect, survey
+from coreprune.queries.impressions import Impressions
 from coreprune.query_calls import Law, calls_of, drawn
 from coreprune.repair import Repair, Repaired
 from coreprune.repair import repair as teach
@@ -27,6 +29,9 @@ from coreprune.shells.torch_module.modules import copied, with_tensors
 
 Order = Literal["top_down", "bottom_up"]
 NO_LAW = "none: the method needs no law"
+
+REPAIRED = 256
+"""Queries in a step of repair, where they are drawn."""
 
 MEASURED = 1024
 """Fresh queries on which the outputs of both networks are compared."""
@@ -183,8 +188,10 @@ def _repaired(
     prospect: Prospect, small: nn.Module, *, settings: Repair, tell: Progress
 ) -> Repaired:
     """The pruned network, taught by the original on queries that chose nothing."""
-    moments = prospect.moments
-    calls = calls_of(moments.law, prospect.subject, seed=moments.seed + 2, endless=True)
+    law, seed = prospect.moments.law, prospect.moments.seed + 2
+    if isinstance(law, Impressions):  # in training its steps took most of the time for nothing
+        law = replace(law, steps=0)
+    calls = calls_of(law, prospect.subject, seed=seed, endless=True, most=REPAIRED)
     return teach(prospect.subject.source, small, calls, settings=settings, progress=tell)
 
 

@@ -34,7 +34,9 @@ def only_input(call: Call) -> Tensor | None:
     return tensors[0] if tensors[0].numel() else None
 
 
-def calls_of(law: Law, subject: Subject, *, seed: int, endless: bool = False) -> Iterator[Call]:
+def calls_of(
+    law: Law, subject: Subject, *, seed: int, endless: bool = False, most: int = MOST
+) -> Iterator[Call]:
     """Calls with inputs from a law: without end, but for the user's samples.
 
     Args:
@@ -42,6 +44,7 @@ def calls_of(law: Law, subject: Subject, *, seed: int, endless: bool = False) ->
         subject: The model under work.
         seed: Fixes what is drawn.
         endless: Whether samples begin again when they have come to their end.
+        most: Queries in one call, where they are drawn.
 
     Yields:
         Calls, in large batches where the model takes them.
@@ -55,9 +58,10 @@ def calls_of(law: Law, subject: Subject, *, seed: int, endless: bool = False) ->
         while endless:
             yield from _given(law, subject)
     elif isinstance(law, Impressions):
-        yield from _impressed(law, subject, generator=generator)
+        yield from _impressed(law, subject, generator=generator, most=most)
     else:
-        yield from drawn_calls(subject, functools.partial(law.sample, generator=generator))
+        draw = functools.partial(law.sample, generator=generator)
+        yield from drawn_calls(subject, draw, most=most)
 
 
 def drawn(law: Law, subject: Subject, *, seed: int, examples: int) -> Iterator[Call]:
@@ -70,12 +74,13 @@ def drawn(law: Law, subject: Subject, *, seed: int, examples: int) -> Iterator[C
             return
 
 
-def drawn_calls(subject: Subject, sample: Sample) -> Iterator[Call]:
+def drawn_calls(subject: Subject, sample: Sample, *, most: int = MOST) -> Iterator[Call]:
     """Without end, calls with every floating-point input drawn anew, in large batches if they run.
 
     Args:
         subject: The model under work.
         sample: Draws a tensor of a given shape, its first axis the batch.
+        most: Queries in one call.
 
     Yields:
         Calls with other inputs as in the example, of the example's batch size at the least.
@@ -83,7 +88,7 @@ def drawn_calls(subject: Subject, sample: Sample) -> Iterator[Call]:
     least = 1
     example = only_input(subject.call)
     if example is not None:
-        batch = min(MOST, max(FEWEST, NUMBERS // example[0].numel()))
+        batch = min(most, max(FEWEST, NUMBERS // example[0].numel()))
         trial = _trial(subject, sample, batch)
         if trial is not None:
             yield trial
@@ -120,7 +125,9 @@ def _is_identity(node: Elementwise) -> bool:
     return not node.parameters and node.build().name == "identity"
 
 
-def _impressed(law: Impressions, subject: Subject, *, generator: Generator) -> Iterator[Call]:
+def _impressed(
+    law: Impressions, subject: Subject, *, generator: Generator, most: int
+) -> Iterator[Call]:
     example = only_input(subject.call)  # of several inputs each is noise of its own
     points = None if example is None else first_points(subject.graph)
     convinced = example is not None and _is_differentiable(subject, example)
@@ -133,7 +140,7 @@ def _impressed(law: Impressions, subject: Subject, *, generator: Generator) -> I
             generator=generator,
         )
 
-    yield from drawn_calls(subject, draw)
+    yield from drawn_calls(subject, draw, most=most)
 
 
 def _is_differentiable(subject: Subject, example: Tensor) -> bool:
