@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import functools
 import importlib
 import itertools
@@ -735,3 +736,8 @@ def test_a_network_of_buffers_alone_has_no_parameters_to_save():
         with pytest.raises(ArgumentError, match="nothing to save"):
             prune(net, draw(4, 6), keep=Budget(**{target: 0.5}))
     assert prune(net, draw(4, 6), keep=Budget(flops=0.5)).groups[0].neurons_after == 6
+
+
+def test_an_infinite_error_is_null_in_json_which_has_no_infinity():
+    result = dataclasses.replace(run("ReLU")[2], measured_error=math.inf)
+    assert json.loads(json.dumps(result.to_json(), allow_nan=False))["measured_error"] is None

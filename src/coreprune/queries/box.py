@@ -88,10 +88,9 @@ class Box:
         self._check_fits(shape[1:])
         low, high = _tensor("low", self.low), _tensor("high", self.high)
         if self.mean is None or self.spread is None:
-            drawn = low + (high - low) * torch.rand(shape, generator=generator)
-        else:
-            noise = torch.randn(shape, generator=generator)
-            drawn = _tensor("mean", self.mean) + _tensor("spread", self.spread) * noise
+            return low + (high - low) * torch.rand(shape, generator=generator)
+        noise = torch.randn(shape, generator=generator)
+        drawn = _tensor("mean", self.mean) + _tensor("spread", self.spread) * noise
         return torch.minimum(torch.maximum(drawn, low), high)
 
     def _check_fits(self, shape: tuple[int, ...]) -> None:
