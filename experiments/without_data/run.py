@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import coreprune
+from coreprune.budget import Keep
 from coreprune.core.coreset import METHODS, Method
 from experiments import figure, mnist
 from experiments.lenet import PARAMETERS, Recipe, error, num_parameters, trained
@@ -25,14 +26,17 @@ class Plan:
     Attributes:
         seeds: Of the trained networks.
         widths: Neurons kept in fc1 and fc2; half of each, 30 % of each, and by hand.
+        budget: The share of parameters to keep where the library chooses the widths.
         recipe: Of the trained networks.
     """
 
     seeds: tuple[int, ...]
     widths: tuple[tuple[int, int], ...]
     recipe: Recipe
+    budget: float = 0.1
 
 
+BY_BUDGET = "by budget"
 WIDTHS = ((150, 50), (90, 30), (60, 40), (32, 35), (20, 20))
 FULL = Plan(seeds=(0, 1, 2, 3, 4), widths=WIDTHS, recipe=Recipe())
 QUICK = Plan(seeds=(0,), widths=WIDTHS[::2], recipe=Recipe(epochs=3, peak_rate=0.1))
@@ -57,16 +61,17 @@ def run(*, quick: bool) -> dict[str, Any]:
     for seed in progress(plan.seeds, "networks"):
         model = trained(digits, seed=seed, recipe=plan.recipe).model
         cuts = [("not pruned", (300, 100), model, 0.0)]
-        for widths in plan.widths:
+        keeps = {widths: _shares(widths) for widths in plan.widths}
+        for widths, keep in {**keeps, BY_BUDGET: coreprune.Budget(parameters=plan.budget)}.items():
             for method in METHODS:
                 before = time.perf_counter()
-                small = _cut(model, widths, method=method, seed=seed)
+                small = _cut(model, keep, method=method, seed=seed)
                 cuts.append((method, widths, small, time.perf_counter() - before))
         runs += [
             {
                 "seed": seed,
                 "method": method,
-                "widths": list(widths),
+                "widths": widths if widths == BY_BUDGET else list(widths),
                 "removed": round(100 * (1 - num_parameters(small) / PARAMETERS), 2),
                 "error": round(error(small, digits.test_images, digits.test_labels), 3),
                 "seconds": round(seconds, 3),
@@ -80,11 +85,12 @@ def run(*, quick: bool) -> dict[str, Any]:
     }
 
 
-def _cut(
-    model: nn.Sequential, widths: tuple[int, int], *, method: Method, seed: int
-) -> nn.Sequential:
+def _shares(widths: tuple[int, int]) -> dict[str, float]:
+    return {"fc1": widths[0] / 300, "fc2": widths[1] / 100}
+
+
+def _cut(model: nn.Sequential, keep: Keep, *, method: Method, seed: int) -> nn.Module:
     """The library's defaults, with a grey image of about the data's norm as the example."""
-    keep = {"fc1": widths[0] / 300, "fc2": widths[1] / 100}
     grey = torch.full((1, 784), 1 / 3)
     return coreprune.prune(model, grey, keep=keep, method=method, seed=seed).model
 
@@ -109,13 +115,12 @@ def table(results: dict[str, Any]) -> str:
         "| removed, % | widths | " + " | ".join(methods) + " | optimal, seconds |",
         "|---|---|" + "---|" * (len(methods) + 1),
     ]
-    for widths in map(list, results["choices"]["widths"]):
+    for widths in [*map(list, results["choices"]["widths"]), BY_BUDGET]:
         cells = [mean_spread(_values(results, name, widths, key="error")) for name in methods]
         removed = statistics.mean(_values(results, "optimal", widths, key="removed"))
         seconds = statistics.median(_values(results, "optimal", widths, key="seconds"))
-        lines.append(
-            f"| {removed:.1f} | {widths[0]}, {widths[1]} | {' | '.join(cells)} | {seconds:.2f} |"
-        )
+        name = widths if widths == BY_BUDGET else f"{widths[0]}, {widths[1]}"
+        lines.append(f"| {removed:.1f} | {name} | {' | '.join(cells)} | {seconds:.2f} |")
     whole = mean_spread(_values(results, "not pruned", [300, 100], key="error"))
     return "\n".join([
         *lines,
