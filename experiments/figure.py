@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 COLOURS = {
     "optimal": "#56B4E9",
+    "optimal, repaired": "#004D80",
     "backward": "#999999",
     "forward": "#F0E442",
     "importance": "#0072B2",
@@ -22,6 +23,7 @@ COLOURS = {
 }
 MARKERS = {
     "optimal": "v",
+    "optimal, repaired": "P",
     "backward": "<",
     "forward": ">",
     "importance": "o",

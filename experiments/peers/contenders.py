@@ -42,9 +42,11 @@ class Effort:
 
     Attributes:
         rows: Random inputs that onnxsim fits weights to.
+        steps: Steps of repair.
     """
 
     rows: int = 4096
+    steps: int = 2000
 
 
 def contenders(effort: Effort) -> dict[str, Contender]:
@@ -66,8 +68,7 @@ def contenders(effort: Effort) -> dict[str, Contender]:
         "onnxsim, L2, refitted": _onnxsim(norm="l2", rows=effort.rows),
         "importance": _coreprune("importance", order="top_down"),  # as the paper prunes
         "optimal": _coreprune("optimal"),
-        # The place for "optimal, repaired": `_coreprune("optimal", repair=…)`, its seconds a
-        # field of `Effort`, its colour and marker in `experiments/figure.py`.
+        "optimal, repaired": _coreprune("optimal", repair=coreprune.Repair(steps=effort.steps)),
     }
 
 

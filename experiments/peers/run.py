@@ -63,7 +63,7 @@ QUICK = Plan(
     seeds=(0,),
     widths=((90, 30),),
     recipe=Recipe(epochs=3, peak_rate=0.1),
-    effort=Effort(rows=64),
+    effort=Effort(rows=64, steps=20),
     memory=(90, 30),
     measured=("torch-pruning, L2",),
     batches=(1,),

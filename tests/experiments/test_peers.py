@@ -12,7 +12,7 @@ from experiments.lenet import lenet
 from experiments.peers import by_onnxsim, by_torch_pruning, latency, memory, onnx_files, run
 from experiments.peers.contenders import Effort, contenders
 
-TABLE = contenders(Effort(rows=64))
+TABLE = contenders(Effort(rows=64, steps=2))
 WIDTHS = ((150, 50), (60, 40), (32, 35), (1, 99))
 
 
