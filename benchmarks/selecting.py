@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from coreprune.core.moments import Moments
 from coreprune.core.selection.paths import PATH_METHODS, PathMethod, subsets_of
-from coreprune.group_moments import ROWS_A_NEURON
+from coreprune.coresets.moments import ROWS_A_NEURON
 
 NEURONS, OUTPUTS = 4096, 1024
 LARGE = 16384

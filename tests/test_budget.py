@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from coreprune.allocation import Price
 from coreprune.budget import Budget, check_keep, widths
-from coreprune.costs import Cost, Term, byte_cost, neuron_cost, parameter_cost
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Affine, Norm
+from coreprune.sizes.allocation import Price
+from coreprune.sizes.costs import Cost, Term, byte_cost, neuron_cost, parameter_cost
 
 
 def affine(name):

@@ -11,7 +11,7 @@ from torch import nn
 from coreprune import ArgumentError, FileFormatError, prune
 from coreprune.repair import Repair, repair
 from coreprune.shells.torch_module.calls import Call
-from coreprune.training_state import FILE
+from coreprune.training.state import FILE
 
 pytest.importorskip("accelerate")
 

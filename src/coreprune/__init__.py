@@ -3,7 +3,6 @@
 from coreprune.budget import Budget
 from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
-from coreprune.curve import CurvePoint
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.finetune import Finetuned, Finetuning, finetune
 from coreprune.inspection import inspect
@@ -25,6 +24,7 @@ from coreprune.result import (
     WholeRecord,
 )
 from coreprune.shells.torch_module.files import load
+from coreprune.sizes.curve import CurvePoint
 
 __all__ = [
     "ArgumentError",

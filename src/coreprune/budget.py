@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from coreprune.allocation import Price, descend, refill
-from coreprune.costs import Cost
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
+from coreprune.sizes.allocation import Price, descend, refill
+from coreprune.sizes.costs import Cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

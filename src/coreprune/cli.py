@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 import coreprune
 from coreprune.core.coreset import METHODS
-from coreprune.curve import CurvePoint
 from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
@@ -21,6 +20,7 @@ from coreprune.prune import Order
 from coreprune.result import PruneResult
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 from coreprune.shells.torch_module.files import check_target
+from coreprune.sizes.curve import CurvePoint
 from coreprune.terminal import complain, print_json, print_table, say, shown_progress
 
 ROWS = 25

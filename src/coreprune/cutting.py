@@ -7,15 +7,15 @@ from torch import Generator
 
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path, kept_at, path_of
+from coreprune.coresets.coreset import Selection, group_coreset
+from coreprune.coresets.moments import GroupMoments, Run
+from coreprune.coresets.prices import PriceList, weighted_readers
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.cut import Cut, columns_of, shrink, widen
 from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
 from coreprune.graph.ir import Parameters
-from coreprune.group_coreset import Selection, group_coreset
-from coreprune.group_moments import GroupMoments, Run
-from coreprune.group_prices import PriceList, weighted_readers
+from coreprune.laws.space import QuerySpace
 from coreprune.progress import Progress
-from coreprune.query_space import QuerySpace
 from coreprune.result import GroupRecord
 from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.subject import Subject

@@ -8,13 +8,13 @@ import typer
 
 from coreprune.budget import Budget, Keep
 from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.laws.calls import Law
 from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
-from coreprune.query_calls import Law
 from coreprune.repair import Repair
 
 LAWS = (

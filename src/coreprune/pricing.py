@@ -6,11 +6,11 @@ from typing import Any, Literal
 from torch import nn
 
 from coreprune.core.selection.paths import PATH_METHODS, PathMethod, follows_a_path
-from coreprune.curve import CurvePoint, price_curve
 from coreprune.errors import ArgumentError
+from coreprune.laws.calls import Law
 from coreprune.progress import Progress, silent
 from coreprune.prospect import Options, survey
-from coreprune.query_calls import Law
+from coreprune.sizes.curve import CurvePoint, price_curve
 
 Saved = Literal["parameters", "flops", "bytes", "neurons"]
 

@@ -9,18 +9,18 @@ from torch import nn
 
 from coreprune.core.coreset import Method, check_method
 from coreprune.core.selection.paths import follows_a_path
-from coreprune.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
+from coreprune.coresets.moments import GroupMoments
+from coreprune.coresets.prices import PriceList, price_list
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.groups import Group, Partition, find_groups
-from coreprune.group_moments import GroupMoments
-from coreprune.group_prices import PriceList, price_list
+from coreprune.laws.calls import Law
+from coreprune.laws.choice import choose_law
+from coreprune.laws.space import QuerySpace, query_space
 from coreprune.progress import Progress
-from coreprune.query_calls import Law
-from coreprune.query_law import choose_law
-from coreprune.query_space import QuerySpace, query_space
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.modules import nonfinite
 from coreprune.shells.torch_module.subject import Subject, prepare
+from coreprune.sizes.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

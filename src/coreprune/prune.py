@@ -11,21 +11,21 @@ from torch import nn
 from coreprune.budget import Budget, Keep, check_keep, widths
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
-from coreprune.curve import price_curve
 from coreprune.cutting import Plan, cut_soundly
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
+from coreprune.laws.calls import Law, calls_of, drawn
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.impressions import Impressions
-from coreprune.query_calls import Law, calls_of, drawn
 from coreprune.repair import Repair, Repaired
 from coreprune.repair import repair as teach
 from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import copied, with_tensors
+from coreprune.sizes.curve import price_curve
 
 Order = Literal["top_down", "bottom_up"]
 NO_LAW = "none: the method needs no law"

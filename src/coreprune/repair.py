@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from coreprune.acceleration import accelerator_or_default, student_of, teacher_of
-from coreprune.batches import Batch, called, fingerprint, placed
-from coreprune.distillation import floating_leaves, scales_of, squared_difference
 from coreprune.errors import ArgumentError
 from coreprune.progress import Progress, silent
-from coreprune.randomness import repeatable
 from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import unwrapped, with_tensors
-from coreprune.training import Task, Training, train
+from coreprune.training.acceleration import accelerator_or_default, student_of, teacher_of
+from coreprune.training.batches import Batch, called, fingerprint, placed
+from coreprune.training.loop import Task, Training, train
+from coreprune.training.losses import floating_leaves, scales_of, squared_difference
+from coreprune.training.randomness import repeatable
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from coreprune.curve import CurvePoint
 from coreprune.shells.torch_module.files import save
+from coreprune.sizes.curve import CurvePoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

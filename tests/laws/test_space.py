@@ -7,8 +7,8 @@ from torch import nn
 
 from coreprune import ArgumentError, Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
 from coreprune.graph.groups import find_groups
-from coreprune.query_calls import MOST
-from coreprune.query_space import query_space
+from coreprune.laws.calls import MOST
+from coreprune.laws.space import query_space
 from coreprune.shells.torch_module.subject import prepare
 
 

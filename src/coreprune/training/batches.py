@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from coreprune.acceleration import HALF
 from coreprune.errors import ArgumentError
 from coreprune.shells.torch_module.calls import Call, first_line
+from coreprune.training.acceleration import HALF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

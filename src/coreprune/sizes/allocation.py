@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from coreprune.costs import Cost, saving
+from coreprune.sizes.costs import Cost, saving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

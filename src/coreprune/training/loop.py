@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError
 from coreprune.progress import Progress
-from coreprune.randomness import repeatable
-from coreprune.training_state import (
+from coreprune.training.randomness import repeatable
+from coreprune.training.state import (
     Standing,
     State,
     Tensors,

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
 from coreprune import Gaussian, Impressions, Samples, prune
+from coreprune.coresets.moments import GroupMoments
+from coreprune.coresets.prices import FLOOR, price_list, responses
 from coreprune.graph.groups import find_groups
-from coreprune.group_moments import GroupMoments
-from coreprune.group_prices import FLOOR, price_list, responses
 from coreprune.shells.torch_module.subject import prepare
 
 

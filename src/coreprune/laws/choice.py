@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from coreprune.graph.groups import Group
-from coreprune.group_moments import GroupMoments
+from coreprune.laws.calls import Law, first_points, only_input
+from coreprune.laws.chains import chained, remember
 from coreprune.queries.ball import Ball
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
-from coreprune.query_calls import Law, first_points, only_input
 from coreprune.shells.torch_module.subject import Subject
 
 
@@ -48,7 +48,7 @@ def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -
         return Choice(law=Gaussian(deviation), why="as queries says")
     if queries is not None:
         return Choice(law=queries, why="as queries says")
-    if GroupMoments(subject, groups, law=None, seed=0).reads_statistics():
+    if remember(groups, chained(subject.graph, groups)):
         return Choice(law=None, why="because batch normalisations remember what inputs are like")
     example = only_input(subject.call)
     if example is None or first_points(subject.graph) is None:

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from coreprune.allocation import Price
-from coreprune.costs import Cost, Term
-from coreprune.curve import POINTS, price_curve
+from coreprune.sizes.allocation import Price
+from coreprune.sizes.costs import Cost, Term
+from coreprune.sizes.curve import POINTS, price_curve
 
 ONE = Cost(fixed=10, terms=(Term(factor=1, groups=("a",)), Term(factor=3, groups=("b", "a"))))
 NONE = Cost(fixed=0, terms=())

@@ -14,11 +14,11 @@ from coreprune.core.sample_size import error_of_draws, spread
 from coreprune.core.selection.paths import Reader, solved
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
 from coreprune.core.subset import WeightedSubset, reweighted
+from coreprune.coresets.moments import View
 from coreprune.graph.cut import Cut
 from coreprune.graph.groups import Group, passengers_of
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
-from coreprune.group_moments import View
 from coreprune.result import GroupRecord
 
 DELTA = 0.05

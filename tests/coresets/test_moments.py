@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from coreprune import Gaussian, Impressions, Samples, prune
 from coreprune.core.selection.paths import solved
+from coreprune.coresets.moments import GroupMoments
 from coreprune.graph.cut import Cut, shrink
 from coreprune.graph.groups import find_groups
-from coreprune.group_moments import GroupMoments
 from coreprune.shells.torch_module.subject import prepare
 
 
@@ -267,7 +267,7 @@ def test_fitting_the_original_beats_fitting_each_layer_for_itself(law, monkeypat
     )  # fmt: skip
     joint = prune(net, torch.randn(2, 8), keep=0.4, queries=law).measured_error
     monkeypatch.setattr(
-        "coreprune.group_moments.refitted", lambda cross, _: torch.zeros_like(cross)
+        "coreprune.coresets.moments.refitted", lambda cross, _: torch.zeros_like(cross)
     )
     alone = prune(net, torch.randn(2, 8), keep=0.4, queries=law).measured_error
     assert joint < 0.98 * alone

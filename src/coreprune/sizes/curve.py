@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coreprune.allocation import Price, descend
-from coreprune.costs import Cost
+from coreprune.sizes.allocation import Price, descend
+from coreprune.sizes.costs import Cost
 
 POINTS = 100
 

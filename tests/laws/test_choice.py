@@ -10,7 +10,7 @@ from torch import nn
 
 from coreprune import Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
 from coreprune.graph.groups import find_groups
-from coreprune.query_law import choose_law
+from coreprune.laws.choice import choose_law
 from coreprune.shells.torch_module.subject import prepare
 
 

@@ -20,11 +20,12 @@ from coreprune.core.moments import (
 )
 from coreprune.core.reconstruction import refitted
 from coreprune.graph.groups import Consumer, Group
-from coreprune.graph.ir import Affine, Norm, Parameters
+from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
+from coreprune.laws.calls import Law, drawn
+from coreprune.laws.chains import chained, remember
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
-from coreprune.query_calls import Law, drawn, input_values
 from coreprune.shells.torch_module.calls import Call, batch_size, run
 from coreprune.shells.torch_module.layer_inputs import watch_inputs
 from coreprune.shells.torch_module.lower import tensors_of
@@ -65,7 +66,9 @@ class GroupMoments:
         self.subject, self.groups, self.seed = subject, groups, seed
         self.law: Law = law or Gaussian()
         self.is_matched = law is None
-        self.roots = input_values(subject.graph)
+        chain = chained(subject.graph, groups)
+        self.remembers = self.is_matched and remember(groups, chain)
+        self.closed = chain if isinstance(self.law, Gaussian) else frozenset()
         self.feeders = {
             consumer.affine.weight: (group, position)
             for group in groups
@@ -76,9 +79,9 @@ class GroupMoments:
 
     def words(self) -> str:
         """The law, and where it was sampled."""
-        sampled = [g.name for g in self.groups if not self.has_closed_form(g.producer)]
+        sampled = [g.name for g in self.groups if g.name not in self.closed]
         law = self.law.words
-        if self.is_matched and self.reads_statistics():
+        if self.remembers:
             law += ", moments matched to the running statistics of batch normalisations"
         if not sampled:
             return f"{law}, in closed form"
@@ -104,24 +107,6 @@ class GroupMoments:
         """A fresh pass over the groups, before anything is cut."""
         return Run(self)
 
-    def reads_statistics(self) -> bool:
-        """Whether a group with a closed form has a normalisation right behind its producer."""
-        return any(
-            isinstance(passenger, Norm)
-            for group in self.groups
-            if self.has_closed_form(group.producer)
-            for consumer in group.consumers
-            for passenger in consumer.passengers[:1]
-        )
-
-    def has_closed_form(self, producer: Affine) -> bool:
-        """Whether the law of a layer's input is known without sampling."""
-        if not isinstance(self.law, Gaussian):
-            return False
-        if producer.weight in self.feeders:
-            return self.has_closed_form(self.feeders[producer.weight][0].producer)
-        return producer.input in self.roots
-
     def from_samples(self, group: Group) -> tuple[Moments, ...]:
         """The empirical moments of a group in the original network, one for each consumer."""
         if self.sampled is None:
@@ -139,7 +124,7 @@ class GroupMoments:
 
     def _sample(self) -> Mapping[str, MomentSum]:
         """Run queries of the law through the original and sum up what the consumers read."""
-        groups = [group for group in self.groups if not self.has_closed_form(group.producer)]
+        groups = [group for group in self.groups if group.name not in self.closed]
         sums = {
             consumer.affine.weight: MomentSum() for group in groups for consumer in group.consumers
         }
@@ -209,7 +194,7 @@ class Run:
         Where moments are sampled and layers before the group have been cut, what the consumers got
         in the original is fitted by the neurons as they are now: errors do not add up.
         """
-        if self.source.has_closed_form(group.producer) or not self._follows_a_cut(group):
+        if group.name in self.source.closed or not self._follows_a_cut(group):
             moments = self.of(group, parameters)
             return tuple(
                 _plain(consumer, own, parameters)
@@ -226,7 +211,7 @@ class Run:
         if group.name not in self.known:
             self.known[group.name] = (
                 self._closed(group, parameters)
-                if self.source.has_closed_form(group.producer)
+                if group.name in self.source.closed
                 else self.source.from_samples(group)
             )
         return self.known[group.name]

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from coreprune.allocation import Price
 from coreprune.core.reconstruction import Path
 from coreprune.core.selection.paths import PathMethod, Reader, path_of
-from coreprune.group_moments import GroupMoments, View
-from coreprune.query_calls import drawn
+from coreprune.coresets.moments import GroupMoments, View
+from coreprune.laws.calls import drawn
 from coreprune.shells.torch_module.calls import Call, batch_size, run
 from coreprune.shells.torch_module.outputs import leaves_of
 from coreprune.shells.torch_module.responses import output_metrics
+from coreprune.sizes.allocation import Price
 
 EXAMPLES = 1024
 """Queries over which the outputs' responses are averaged."""

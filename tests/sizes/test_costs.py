@@ -9,7 +9,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from coreprune import prune
-from coreprune.costs import (
+from coreprune.graph.groups import find_groups
+from coreprune.shells.torch_module.flops import flops
+from coreprune.shells.torch_module.subject import prepare
+from coreprune.sizes.costs import (
     Cost,
     Term,
     byte_cost,
@@ -18,9 +21,6 @@ from coreprune.costs import (
     parameter_cost,
     saving,
 )
-from coreprune.graph.groups import find_groups
-from coreprune.shells.torch_module.flops import flops
-from coreprune.shells.torch_module.subject import prepare
 
 
 def counted(model):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from coreprune.allocation import Price, _hull_slopes, descend, refill
-from coreprune.costs import Cost, Term
+from coreprune.sizes.allocation import Price, _hull_slopes, descend, refill
+from coreprune.sizes.costs import Cost, Term
 
 
 def price(neurons, seed, *, convex=True):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from coreprune import ArgumentError
-from coreprune.distillation import (
+from coreprune.training.losses import (
     floating_leaves,
     scales_of,
     softened_divergence,

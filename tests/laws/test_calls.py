@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 from torch.utils.data import DataLoader, TensorDataset
 
 from coreprune import ArgumentError, Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
-from coreprune.query_calls import (
+from coreprune.laws.calls import (
     MOST,
     calls_of,
     drawn,

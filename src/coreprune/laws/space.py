@@ -11,11 +11,11 @@ from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
+from coreprune.laws.calls import Law, calls_of, drawn_calls, only_input
 from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
-from coreprune.query_calls import Law, calls_of, drawn_calls, only_input
 from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.layer_inputs import largest_input_norms
 from coreprune.shells.torch_module.subject import Subject

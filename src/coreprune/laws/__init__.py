@@ -1,0 +1,1 @@
+"""From laws of the queries to calls of the network: which law, drawn how, how large inputs get."""

@@ -1,0 +1,38 @@
+"""Chains of layers from the network's flat input: where a Gaussian law has a closed form."""
+
+from collections.abc import Collection, Sequence
+
+from coreprune.graph.groups import Group
+from coreprune.graph.ir import Graph, Norm
+from coreprune.laws.calls import input_values
+
+
+def chained(graph: Graph, groups: Sequence[Group]) -> frozenset[str]:
+    """The groups whose layer reads the network's input as it is, or another such group.
+
+    Args:
+        graph: The lowered model.
+        groups: Its groups, in order of execution.
+
+    Returns:
+        Their names.
+    """
+    roots = input_values(graph)
+    found: set[str] = set()
+    read: set[str] = set()  # the weights of layers that read a group of the chain
+    for group in groups:
+        if group.producer.input in roots or group.producer.weight in read:
+            found.add(group.name)
+            read |= {consumer.affine.weight for consumer in group.consumers}
+    return frozenset(found)
+
+
+def remember(groups: Sequence[Group], names: Collection[str]) -> bool:
+    """Whether one of these groups has a batch normalisation right behind its layer."""
+    return any(
+        isinstance(passenger, Norm)
+        for group in groups
+        if group.name in names
+        for consumer in group.consumers
+        for passenger in consumer.passengers[:1]
+    )

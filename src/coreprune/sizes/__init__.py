@@ -1,0 +1,1 @@
+"""What sizes cost and how a budget is shared between groups."""
