@@ -1,0 +1,229 @@
+"""Neurons over the unit set as straight lines and remainders, each in the form that is smallest there.
+
+    φ_j(z_j) = a_j z_j + o_j + κ_j e_j,   z_j = R_j·v + s_j,   y_j = R_j·v + s_j − m_j
+
+    max(−floor, |y| − gap) ≤ e ≤ min(|y|, ceiling),   e ≥ −|y| where odd,   |y| unused where flat
+
+Four forms compete, and each neuron takes the one whose κ(sup e − inf e) is smallest:
+
+- *envelope*: the line and remainder of its activation, m = 0; only for activations with a gap;
+- *side*: the same where z keeps its sign on the whole set, |z| being a line there;
+- *cone*: φ(s_j) and a Lipschitz cone around it, m = s_j, cut at the range of φ;
+- *range*: the middle of φ's range, and nothing known but the half-range.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from coreprune.core.elementwise import Envelope
+from coreprune.core.neuron_sums import Block, NeuronSums
+from coreprune.core.query_set import QuerySet, pulled_back
+from coreprune.core.rounding import interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Remainders:
+    """n neurons over the unit set; every tensor has shape (n,) but rows, (n, e), and weights, (k, n).
+
+    Attributes:
+        rows: R_j.
+        shift: s_j.
+        centre: m_j.
+        low: A lower end of z_j − m_j.
+        high: An upper end of it.
+        slope: a_j.
+        offset: o_j.
+        scale: κ_j.
+        floor: e ≥ −floor.
+        ceiling: e ≤ ceiling.
+        gap: e ≥ |y| − gap.
+        flat: Whether e ≤ |y| is not known.
+        odd: Whether e ≥ −|y|.
+        lipschitz: L_j.
+        least: A lower bound of φ_j.
+        greatest: An upper bound of φ_j.
+        weights: γ_ij.
+    """
+
+    rows: Tensor
+    shift: Tensor
+    centre: Tensor
+    low: Tensor
+    high: Tensor
+    slope: Tensor
+    offset: Tensor
+    scale: Tensor
+    floor: Tensor
+    ceiling: Tensor
+    gap: Tensor
+    flat: Tensor
+    odd: Tensor
+    lipschitz: Tensor
+    least: Tensor
+    greatest: Tensor
+    weights: Tensor
+
+
+def remainders(sums: NeuronSums, space: QuerySet) -> Remainders:
+    """The neurons of all blocks, one after the other.
+
+    Args:
+        sums: The sums in float64.
+        space: The queries.
+
+    Returns:
+        The lines and remainders.
+    """
+    parts = [_of_block(block, space) for block in sums.blocks]
+    joined = {
+        field.name: torch.cat(
+            [getattr(part, field.name) for part in parts], dim=1 if field.name == "weights" else 0
+        )
+        for field in fields(Remainders)
+    }
+    return Remainders(**joined)
+
+
+def remainder_ends(neurons: Remainders) -> tuple[Tensor, Tensor]:
+    """The least and the greatest value that e_j can take on the set. Shapes (n,)."""
+    largest = torch.maximum(neurons.low.abs(), neurons.high.abs())
+    smallest = torch.maximum(neurons.low, -neurons.high).clamp_min(0)
+    top = torch.where(neurons.flat, neurons.ceiling, torch.minimum(largest, neurons.ceiling))
+    bottom = torch.maximum(-neurons.floor, smallest - neurons.gap)
+    return torch.where(neurons.odd, torch.maximum(bottom, -largest), bottom), top
+
+
+def _of_block(block: Block, space: QuerySet) -> Remainders:
+    rows, shift = pulled_back(block.points, block.bias, space)
+    low, high = interval(block.points, block.bias, space)
+    least, greatest = block.activation.extent(low, high)
+    lipschitz = torch.as_tensor(block.activation.lipschitz).to(shift).expand_as(shift)
+    known = {
+        "rows": rows,
+        "shift": shift,
+        "lipschitz": lipschitz,
+        "least": least,
+        "greatest": greatest,
+        "weights": block.weights,
+    }
+    at_centre = block.activation(shift).clamp(least, greatest)
+    forms = [_range(low, high, least, greatest)]
+    if block.activation.envelope is not None:
+        forms = [
+            _envelope(low, high, block.activation.envelope),
+            _side(low, high, block.activation.envelope),
+            *forms,
+        ]
+    forms.insert(-1, _cone(low, high, shift, (least, at_centre, greatest), lipschitz))
+    candidates = [Remainders(**known, **form) for form in forms]
+    widths = torch.stack([_width(candidate) for candidate in candidates])
+    # Of equally wide forms the first: it has the most structure to bound sums with.
+    choice = (widths <= widths.amin(0) * (1 + 1e-9)).int().argmax(0)
+    picked = {
+        name: torch.stack([form[name] for form in forms]).gather(0, choice[None])[0]
+        for name in forms[0]
+    }
+    return Remainders(**known, **picked)
+
+
+def _width(neurons: Remainders) -> Tensor:
+    bottom, top = remainder_ends(neurons)
+    width = torch.where(neurons.scale == 0, 0.0, neurons.scale.abs() * (top - bottom))
+    return width.nan_to_num(nan=torch.inf)
+
+
+def _filled(low: Tensor, high: Tensor, **values: Tensor | float | bool) -> dict[str, Tensor]:
+    """A form with all its entries: those not given do not help."""
+    defaults: dict[str, Tensor | float | bool] = {
+        "centre": 0.0,
+        "low": low,
+        "high": high,
+        "slope": 0.0,
+        "floor": torch.inf,
+        "ceiling": torch.inf,
+        "gap": torch.inf,
+        "flat": False,
+        "odd": False,
+    }
+    return {
+        name: torch.as_tensor(value, device=low.device)
+        .to(torch.bool if isinstance(value, bool) else low.dtype)
+        .expand_as(low)
+        if name not in {"flat", "odd"}
+        else torch.as_tensor(value, device=low.device).expand_as(low)
+        for name, value in (defaults | values).items()
+    }
+
+
+def _envelope(low: Tensor, high: Tensor, line: Envelope) -> dict[str, Tensor]:
+    """The family's own form; without a gap the cone is never worse, so it stands aside."""
+    scale = torch.as_tensor(line.scale).to(low)
+    without = torch.isinf(torch.as_tensor(line.gap).to(low)) & (scale != 0)
+    return _filled(
+        low,
+        high,
+        slope=torch.as_tensor(line.slope),
+        offset=torch.as_tensor(line.offset),
+        scale=scale,
+        floor=torch.where(without, torch.inf, torch.as_tensor(line.floor).to(low)),
+        ceiling=torch.where(without, torch.inf, torch.as_tensor(line.ceiling).to(low)),
+        gap=torch.as_tensor(line.gap),
+    )
+
+
+def _side(low: Tensor, high: Tensor, line: Envelope) -> dict[str, Tensor]:
+    """Where z ≥ 0 or z ≤ 0 throughout: κe = κ(±z − gap/2) + (κ gap/2) e′ with |e′| ≤ 1."""
+    sign = torch.where(low >= 0, 1.0, torch.where(high <= 0, -1.0, torch.nan)).to(low)
+    scale, half = torch.as_tensor(line.scale).to(low), torch.as_tensor(line.gap).to(low) / 2
+    fitting = torch.isfinite(sign) & torch.isfinite(half)
+    half = torch.where(fitting, half, 0.0)
+    slope = torch.as_tensor(line.slope).to(low) + scale * sign.nan_to_num()
+    return _filled(
+        low,
+        high,
+        slope=slope,
+        offset=torch.as_tensor(line.offset).to(low) - scale * half,
+        scale=torch.where(fitting, scale * half, 1.0),
+        floor=torch.where(fitting, 1.0, torch.inf),
+        ceiling=torch.where(fitting, 1.0, torch.inf),
+        flat=True,
+    )
+
+
+def _cone(
+    low: Tensor,
+    high: Tensor,
+    shift: Tensor,
+    values: tuple[Tensor, Tensor, Tensor],
+    lipschitz: Tensor,
+) -> dict[str, Tensor]:
+    """|φ(z) − φ(s)| ≤ L|z − s|, and φ within its range."""
+    least, at_centre, greatest = values
+    usable = torch.isfinite(lipschitz) & (lipschitz > 0)
+    scale = torch.where(usable, lipschitz, 1.0)
+    return _filled(
+        low - shift,
+        high - shift,
+        centre=shift,
+        offset=at_centre,
+        scale=scale,
+        floor=torch.where(usable | (lipschitz == 0), (at_centre - least) / scale, torch.inf),
+        ceiling=torch.where(usable | (lipschitz == 0), (greatest - at_centre) / scale, torch.inf),
+        odd=usable,
+        flat=~usable,
+    )
+
+
+def _range(low: Tensor, high: Tensor, least: Tensor, greatest: Tensor) -> dict[str, Tensor]:
+    """φ = middle ± half-range."""
+    return _filled(
+        low,
+        high,
+        offset=least / 2 + greatest / 2,
+        scale=greatest / 2 - least / 2,
+        floor=1.0,
+        ceiling=1.0,
+        flat=True,
+    )
