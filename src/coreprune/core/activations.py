@@ -302,9 +302,7 @@ def selu() -> Activation:
         "selu",
         functional.selu,
         lipschitz=gain * alpha,
-        envelope=Envelope(
-            slope=gain / 2, offset=0.0, scale=gain / 2, floor=floor, gap=2 * alpha
-        ),
+        envelope=Envelope(slope=gain / 2, offset=0.0, scale=gain / 2, floor=floor, gap=2 * alpha),
     )
 
 

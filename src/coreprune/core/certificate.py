@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from coreprune.core.coordinates import Coordinates, coordinates
-from coreprune.core.lagrangian import joint_bounds
-from coreprune.core.majorants import COLUMNS, majorants
+from coreprune.core.gram_lagrangian import convex_joint_bounds
+from coreprune.core.lagrangian import WIDE, joint_bounds
+from coreprune.core.majorants import MOMENTS, majorants
 from coreprune.core.neuron_sums import NeuronSums
 from coreprune.core.query_set import QuerySet
 from coreprune.core.remainders import Remainders, remainders
@@ -18,13 +19,14 @@ from coreprune.core.rounding import gamma
 from coreprune.core.row_bounds import PROOFS, Proof, RowBounds, SignedSums, row_bounds, signed_sums
 from coreprune.errors import ArgumentError
 
-STEPS = (40, 150, 400)
+STEPS = (25, 150, 400)
 """Steps of the relaxation in the passes of a refinement."""
 ONCE = (100,)
 """The same without `effort`."""
-WIDE = 2**26
+MANY = 2**26
 """k·n·e from which on a certificate without `effort` stays with the bounds of all rows at once."""
 _AT_ONCE = 6_000_000  # numbers of one intermediate tensor
+_SUMS_AT_ONCE = 64  # between one certificate and the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,8 +79,8 @@ def certificate(
         The best bounds found. They are sound however early the time is up.
 
     Raises:
-        ArgumentError: When queries have another dimension than the neurons, `effort` is negative, or
-            an activation overflows on the space.
+        ArgumentError: When queries have another dimension than the neurons, `effort` is negative,
+            or an activation overflows on the space.
 
     Example:
         >>> from coreprune.core.activations import relu
@@ -93,12 +95,13 @@ def certificate(
     if effort is not None and not effort >= 0:
         raise ArgumentError(f"effort must be a number of seconds ≥ 0, got {effort}")
     n = sum(len(block.points) for block in sums.blocks)
-    wide = len(sums.offsets) * n * min(n, space.axes.shape[-1]) > WIDE
+    wide = len(sums.offsets) * n * min(n, space.axes.shape[-1]) > MANY
     passes = STEPS if effort is not None else () if wide else ONCE
     deadline = time.monotonic() + (math.inf if effort is None else effort)
-    for found in refinements(sums, space, passes=passes, slack=slack):
-        if time.monotonic() >= deadline:
-            break
+    improving = refinements(sums, space, passes=passes, slack=slack)
+    found = next(improving)
+    while time.monotonic() < deadline and (better := next(improving, None)) is not None:
+        found = better
     return found
 
 
@@ -111,8 +114,8 @@ def refinements(
 ) -> Iterator[Certificate]:
     """Certificates that only get better; stop whenever the last one is good enough.
 
-    The first is that of all rows at once. Then, pass by pass, the largest bounds are refined first, a few
-    sums between one certificate and the next.
+    The first is that of all rows at once. Then, pass by pass, the largest bounds are refined first,
+    a few sums between one certificate and the next.
 
     Args:
         sums: As in `certificate`.
@@ -132,10 +135,13 @@ def refinements(
     yield _certificate(problem, found, extra)
     if not passes:
         return
-    frame = coordinates(problem.neurons.rows, problem.parts.line, space)
+    rows, line = problem.neurons.rows, problem.parts.line
+    frame = coordinates(rows, line, space)
+    gram = rows @ rows.T if _is_wide(frame, space) else None
     for steps in passes:
-        for chunk in found.values.argsort(descending=True).split(_sums_at_once(frame)):
-            values = _joint(problem, frame, chunk, steps=steps)
+        order = found.values.argsort(descending=True)
+        for chunk in torch.split(order, _sums_at_once(frame, whole=gram is None)):
+            values = _joint(problem, frame, chunk, steps=steps, gram=gram)
             found = _improved(found, chunk, values)
             yield _certificate(problem, found, extra)
 
@@ -153,19 +159,37 @@ def _problem(sums: NeuronSums, space: QuerySet) -> _Problem:
     return _Problem(sums=sums, space=space, neurons=neurons, parts=parts)
 
 
-def _sums_at_once(frame: Coordinates) -> int:
+def _is_wide(frame: Coordinates, space: QuerySet) -> bool:
+    """Whether a matrix of e × e for every sum is too much, and there is a way around it."""
+    return frame.rows.shape[1] > WIDE and space.unit == "ball"
+
+
+def _sums_at_once(frame: Coordinates, *, whole: bool) -> int:
     n, e = frame.rows.shape
-    return max(1, _AT_ONCE // max(n * COLUMNS, e * COLUMNS, n * e, e * e))
+    largest = max(n * MOMENTS, e * MOMENTS, max(n, e) * e if whole else 0)
+    return min(_SUMS_AT_ONCE, max(1, _AT_ONCE // largest))
 
 
-def _joint(problem: _Problem, frame: Coordinates, chunk: Tensor, *, steps: int) -> Tensor:
+def _joint(
+    problem: _Problem, frame: Coordinates, chunk: Tensor, *, steps: int, gram: Tensor | None
+) -> Tensor:
     """The joint bounds of some of the signed sums."""
+    neurons, space = problem.neurons, problem.space
     parts = SignedSums(**{
         field.name: getattr(problem.parts, field.name)[chunk] for field in fields(SignedSums)
     })  # fmt: skip
+    if gram is not None:
+        plain = Coordinates(
+            rows=neurons.rows,
+            line=parts.line,
+            row_defect=frame.row_defect,
+            line_defect=frame.line_defect,
+        )
+        chosen = majorants(parts, neurons, space, frame=plain, steps=steps, convex=True)
+        return convex_joint_bounds(parts, neurons, space, gram=gram, chosen=chosen)
     own = replace(frame, line=frame.line[chunk], line_defect=frame.line_defect[chunk])
-    chosen = majorants(parts, problem.neurons, problem.space, frame=own, steps=steps)
-    return joint_bounds(parts, problem.neurons, problem.space, frame=own, chosen=chosen)
+    chosen = majorants(parts, neurons, space, frame=own, steps=steps)
+    return joint_bounds(parts, neurons, space, frame=own, chosen=chosen)
 
 
 def _improved(found: RowBounds, chunk: Tensor, values: Tensor) -> RowBounds:

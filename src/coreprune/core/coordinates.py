@@ -55,14 +55,15 @@ def coordinates(rows: Tensor, line: Tensor, space: QuerySet) -> Coordinates:
     return Coordinates(
         rows=new_rows,
         line=new_line,
-        row_defect=_defect(rows, new_rows, v, eta),
-        line_defect=_defect(line, new_line, v, eta),
+        row_defect=_defect(rows, new_rows, v, eta=eta),
+        line_defect=_defect(line, new_line, v, eta=eta),
     )
 
 
-def _defect(old: Tensor, new: Tensor, v: Tensor, eta: float) -> Tensor:
+def _defect(old: Tensor, new: Tensor, v: Tensor, *, eta: float) -> Tensor:
     size = torch.linalg.vector_norm
     left: Tensor = size(old - new @ v.T, dim=1)
     # The difference is itself rounded: by γ times |R_j V| |V|ᵀ, of norm at most ‖R_j V‖ √n (1 + η).
     lost = gamma(len(v) + v.shape[1] + 16) * (size(old, dim=1) + size(new, dim=1))
-    return left + eta * size(new, dim=1) + lost * (v.shape[1] ** 0.5) * (1 + eta)
+    total: Tensor = left + eta * size(new, dim=1) + lost * (v.shape[1] ** 0.5) * (1 + eta)
+    return total

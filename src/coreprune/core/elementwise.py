@@ -21,8 +21,8 @@ Number = float | Tensor
 class Envelope:
     """A straight line and a bounded remainder: φ(z) = slope·z + offset + scale·e(z).
 
-    The remainder satisfies max(−floor, |z| − gap) ≤ e(z) ≤ min(|z|, ceiling) for every z; `scale` is
-    signed.
+    The remainder satisfies max(−floor, |z| − gap) ≤ e(z) ≤ min(|z|, ceiling) for every z; `scale`
+    is signed.
 
     Attributes:
         slope: a_j.

@@ -1,11 +1,11 @@
 """A quadratic over the unit set, bounded by one Cholesky factorisation.
 
-    sup over ‖v‖ ≤ 1 of q₀ + q·v + vᵀQv ≤ q₀ + λ + μ   whenever   [[λI − Q, −q/2], [−qᵀ/2, μ]] is positive
-                                                                  semidefinite, λ ≥ 0,
+    sup of q₀ + q·v + vᵀQv ≤ q₀ + λ + μ   whenever   [[λI − Q, −q/2], [−qᵀ/2, μ]] ⪰ 0, λ ≥ 0,
 
-because the matrix's form at (v, 1) is λ‖v‖² − vᵀQv − q·v + μ. On the cube λI is any non-negative diagonal
-and λ its trace. With λI − Q = LLᵀ the least μ is ‖L⁻¹q/2‖². That the factorisation went through in
-floating point says that the matrix plus a small one is positive semidefinite; this is paid for.
+over the ball, because the matrix's form at (v, 1) is λ‖v‖² − vᵀQv − q·v + μ. On the cube λI is any
+non-negative diagonal and λ its trace. With λI − Q = LLᵀ the least μ is ‖L⁻¹q/2‖². That the
+factorisation went through in floating point says that the matrix plus a small one is positive
+semidefinite; this is paid for.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from coreprune.core.coordinates import Coordinates
 from coreprune.core.majorants import Majorants
 from coreprune.core.query_set import QuerySet, reach
 from coreprune.core.remainders import Remainders
-from coreprune.core.row_bounds import SignedSums
 from coreprune.core.rounding import UNIT, gamma
+from coreprune.core.row_bounds import SignedSums
 
 WIDE = 512
 """From this many coordinates on Q is formed in float32, its rounding paid for as such."""
@@ -45,7 +45,8 @@ def joint_bounds(
 ) -> Tensor:
     """Bound every signed sum through its majorants.
 
-    λ starts at the guess and grows until the factorisation goes through and the bound stops falling.
+    λ starts at the guess and grows until the factorisation goes through and the bound no longer
+    falls.
 
     Args:
         parts: The m signed sums.
@@ -68,7 +69,7 @@ def joint_bounds(
     best = torch.full_like(form.constant, torch.inf)
     active, growth = torch.arange(len(best), device=best.device), _FIRST
     for _ in range(_ATTEMPTS):
-        value = _attempt(form, active, guess[active] * (1 + growth), space)
+        value = _attempt(form, active, space, price=guess[active] * (1 + growth))
         going = torch.isinf(value) | (value < best[active])
         best[active] = torch.minimum(best[active], value)
         active, growth = active[going], growth * _GROWTH
@@ -77,7 +78,7 @@ def joint_bounds(
     return best
 
 
-def _attempt(form: _Quadratic, active: Tensor, price: Tensor, space: QuerySet) -> Tensor:
+def _attempt(form: _Quadratic, active: Tensor, space: QuerySet, *, price: Tensor) -> Tensor:
     """The bounds with one λ each, infinite where the factorisation fails. Shape (active,)."""
     e = price.shape[1]
     matrix = form.negated[active]
@@ -87,7 +88,7 @@ def _attempt(form: _Quadratic, active: Tensor, price: Tensor, space: QuerySet) -
     side = torch.linalg.solve_triangular(factor, form.slope[active, :, None] / 2, upper=False)
     mu = side.square().sum((1, 2)) * (1 + 1e-12) + 1e-300
     total = price[:, 0] if space.unit == "ball" else price.sum(1)
-    # A completed factorisation proves matrix ⪰ −γ trace / (1 − γ); four times that for block orders.
+    # A completed factorisation proves matrix ⪰ −γ trace / (1 − γ); four times that for blocking.
     extent = 2 if space.unit == "ball" else e + 1
     deficit = 4 * gamma(e + 3) * (trace + mu) * extent
     value = form.constant[active] + (total + mu + deficit) * (1 + gamma(e + 8)) + form.slack[active]

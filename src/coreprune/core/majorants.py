@@ -2,15 +2,15 @@
 
 For a neuron with y = R·v + y₀ and a factor g, each of these is at least g e(y) on the whole set:
 
-    coned        |g| (y²/t + t)/2                               for every t > 0
+    coned        |g| (y²/t + t)/2                       for every t > 0
     capped       max g e
-    opposed      −|g| (θ p(y) + δ y) + |g| gap                   for g < 0, 0 ≤ θ ≤ 1, |δ| ≤ 1 − θ
+    opposed      −|g| (θ p(y) + δ y) + |g| gap           for g < 0, 0 ≤ θ ≤ 1, |δ| ≤ 1 − θ
 
-with p(y) = (2y² − (h + l) y)/(h − l) ≤ |y| on [l, h], l < 0 < h, because p meets |y| at l, 0 and h and is
-convex. Any choice is sound. A good one comes from maximising over second moments: let the columns of Y
-stand for a random v, E[v] the first and E[vvᵀ] = YYᵀ, and let every remainder contribute the most
-that a variable with the mean and second moment of its y can. That is concave in the moments; ascent
-on Y finds its maximum, and the slopes there are t, θ and δ.
+with p(y) = (2y² − (h + l) y)/(h − l) ≤ |y| on [l, h], l < 0 < h, because p meets |y| at l, 0 and h
+and is convex. Any choice is sound. A good one comes from maximising over second moments: let the
+rows of Y stand for a random v, E[v] the first and E[vvᵀ] = YᵀY, and let every remainder contribute
+the most that a variable with the mean and second moment of its y can. That is concave in the
+moments; ascent on Y finds its maximum, and the slopes there are t, θ and δ.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from coreprune.core.query_set import QuerySet
 from coreprune.core.remainders import Remainders
 from coreprune.core.row_bounds import SignedSums
 
-COLUMNS = 8
-"""Columns of Y: enough for the layers measured."""
+MOMENTS = 8
+"""Rows of Y: enough for the layers measured."""
 SMOOTHING = (1e-2, 3e-4)
 """How round the kink of |E y| is at the first and the last step, as a share of the largest |y|."""
 
@@ -61,6 +61,7 @@ class _Task:
     coned: Tensor
     opposed: Tensor
     cube: bool
+    convex: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,6 +82,7 @@ def majorants(
     *,
     frame: Coordinates,
     steps: int,
+    convex: bool = False,
 ) -> Majorants:
     """Choose a majorant for every neuron of every signed sum.
 
@@ -90,6 +92,7 @@ def majorants(
         space: The queries.
         frame: R and A, in coordinates of their span perhaps.
         steps: Of the ascent.
+        convex: Whether to do without parabolas, so that α ≥ 0.
 
     Returns:
         Sound majorants; the more steps, the nearer to the best.
@@ -110,6 +113,7 @@ def majorants(
         coned=parts.coned,
         opposed=opposed,
         cube=space.unit == "cube",
+        convex=convex,
     )
     slopes, multiplier = _ascend(task, steps=steps)
     exact = _exact(parts, neurons, slopes, scale=scale)
@@ -127,11 +131,11 @@ def _ascend(task: _Task, *, steps: int) -> tuple[_Slopes, Tensor]:
     first, last = SMOOTHING
     for step in range(steps + 1):
         share = step / max(1, steps)
-        z = task.rows @ y
-        z[..., 0] += task.shift
+        z = y @ task.rows.T
+        z[:, 0] += task.shift
         slopes = _slopes(task, z, smoothing=first * (last / first) ** share)
         gradient = _gradient(task, slopes, z)
-        axis = 2 if task.cube else (1, 2)
+        axis = 1 if task.cube else (1, 2)
         length: Tensor = torch.linalg.vector_norm(gradient, dim=axis, keepdim=True)
         if step < steps:
             y = y + 0.5 * 0.01**share * gradient / length.clamp_min(1e-30)
@@ -143,23 +147,24 @@ def _ascend(task: _Task, *, steps: int) -> tuple[_Slopes, Tensor]:
 def _start(task: _Task) -> Tensor:
     m, e = task.line.shape
     generator = Generator().manual_seed(0)  # a fixed start: the result depends on the input alone
-    y = torch.randn(m, e, COLUMNS, generator=generator).to(task.line)
-    axis = 2 if task.cube else (1, 2)
+    y = torch.randn(m, MOMENTS, e, generator=generator).to(task.line)
+    axis = 1 if task.cube else (1, 2)
     y = y / torch.linalg.vector_norm(y, dim=axis, keepdim=True)
     along = torch.sign(task.line) if task.cube else task.line
     size: Tensor = torch.linalg.vector_norm(along, dim=1, keepdim=True)
-    y[..., 0] += along if task.cube else along / size.clamp_min(1e-30)
-    return y / torch.linalg.vector_norm(y, dim=axis, keepdim=True)
+    y[:, 0] += along if task.cube else along / size.clamp_min(1e-30)
+    whole: Tensor = torch.linalg.vector_norm(y, dim=axis, keepdim=True)
+    return y / whole
 
 
 def _slopes(task: _Task, z: Tensor, *, smoothing: float) -> _Slopes:
-    """The least majorant of each neuron at the moments of z. Shape of z: (m, n, r)."""
-    mean, second = z[..., 0], z.square().sum(2)
+    """The least majorant of each neuron at the moments of z. Shape of z: (m, r, n)."""
+    mean, second = z[:, 0], z.square().sum(1)
     t = (second + 1e-12).sqrt()
     straddles = (task.low < 0) & (task.high > 0)
     span = torch.where(straddles, task.high - task.low, 1.0)
     parabola = (2 * second - (task.low + task.high) * mean) / span
-    parabola = torch.where(straddles, parabola, -torch.inf)
+    parabola = torch.where(straddles & (not task.convex), parabola, -torch.inf)
     width = smoothing * torch.maximum(task.low.abs(), task.high.abs()).clamp_min(1e-6)
     choices = torch.stack([mean, -mean, parabola]) / width
     share = torch.softmax(choices, dim=0)
@@ -177,16 +182,17 @@ def _slopes(task: _Task, z: Tensor, *, smoothing: float) -> _Slopes:
 
 
 def _gradient(task: _Task, slopes: _Slopes, z: Tensor) -> Tensor:
-    curvature, tilt = _quadratic(task.gains, task.low, task.high, slopes)
-    gradient = 2 * (task.rows.T @ (curvature[..., None] * z))
-    gradient[..., 0] += task.line + tilt @ task.rows
+    curvature, tilt = _quadratic(task.gains, (task.low, task.high), slopes)
+    gradient = 2 * ((curvature[:, None] * z) @ task.rows)
+    gradient[:, 0] += task.line + tilt @ task.rows
     return gradient
 
 
 def _quadratic(
-    gains: Tensor, low: Tensor, high: Tensor, slopes: _Slopes
+    gains: Tensor, ends: tuple[Tensor, Tensor], slopes: _Slopes
 ) -> tuple[Tensor, Tensor]:
     """α and β of the majorants chosen. Shapes (m, n)."""
+    low, high = ends
     straddles = (low < 0) & (high > 0)
     span = torch.where(straddles, high - low, 1.0)
     bend = torch.where(straddles, slopes.theta, 0.0)
@@ -198,19 +204,15 @@ def _quadratic(
     )
 
 
-def _exact(
-    parts: SignedSums, neurons: Remainders, slopes: _Slopes, *, scale: float
-) -> Majorants:
+def _exact(parts: SignedSums, neurons: Remainders, slopes: _Slopes, *, scale: float) -> Majorants:
     """The majorants in float64: whatever the ascent found, they hold."""
     theta = slopes.theta.double().nan_to_num().clamp(0, 1)
     room = 1 - theta
     delta = torch.minimum(torch.maximum(slopes.delta.double().nan_to_num(), -room), room)
     t = (slopes.t.double() * scale).nan_to_num(nan=scale, posinf=scale).clamp_min(1e-12 * scale)
-    wide = _Slopes(
-        t=t, theta=theta, delta=delta, conic=slopes.conic, opposing=slopes.opposing
-    )
+    wide = _Slopes(t=t, theta=theta, delta=delta, conic=slopes.conic, opposing=slopes.opposing)
     gains = parts.gains.abs()
-    curvature, tilt = _quadratic(gains, neurons.low, neurons.high, wide)
+    curvature, tilt = _quadratic(gains, (neurons.low, neurons.high), wide)
     level = torch.where(wide.conic, gains * t / 2, parts.capped)
     level = torch.where(wide.opposing, gains * neurons.gap.nan_to_num(posinf=0.0), level)
     level = torch.where(gains > 0, level, 0.0)

@@ -1,7 +1,7 @@
 """The queries a certificate speaks of, as plain tensors: a ball, an ellipsoid or a box.
 
-Every one of them is the image of a unit ball or a unit cube, x = x₀ + D v, so what holds on those two
-holds on all.
+Every one of them is the image of a unit ball or a unit cube, x = x₀ + D v, so what holds on those
+two holds on all.
 """
 
 import math
@@ -133,7 +133,7 @@ def reach(rows: Tensor, space: QuerySet) -> Tensor:
 
 
 def absolute_reach(points: Tensor, space: QuerySet) -> Tensor:
-    """An upper bound of Σ_l |p_jl| |x_l| over the queries, what rounding errors scale with. (n,)."""
+    """At least Σ_l |p_jl| |x_l| for every query: what rounding errors scale with. Shape (n,)."""
     points, centre = points.abs(), points.abs() @ space.centre.abs()
     if space.axes.ndim == 1:
         return reach(points * space.axes, space) + centre

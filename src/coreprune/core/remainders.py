@@ -1,4 +1,4 @@
-"""Neurons over the unit set as straight lines and remainders, each in the form that is smallest there.
+"""Neurons over the unit set as lines and remainders, each in the form that is smallest there.
 
     φ_j(z_j) = a_j z_j + o_j + κ_j e_j,   z_j = R_j·v + s_j,   y_j = R_j·v + s_j − m_j
 
@@ -25,7 +25,7 @@ from coreprune.core.rounding import interval
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Remainders:
-    """n neurons over the unit set; every tensor has shape (n,) but rows, (n, e), and weights, (k, n).
+    """n neurons; every tensor has shape (n,) but rows, (n, e), and weights, (k, n).
 
     Attributes:
         rows: R_j.
@@ -99,7 +99,7 @@ def _of_block(block: Block, space: QuerySet) -> Remainders:
     rows, shift = pulled_back(block.points, block.bias, space)
     low, high = interval(block.points, block.bias, space)
     least, greatest = block.activation.extent(low, high)
-    lipschitz = torch.as_tensor(block.activation.lipschitz).to(shift).expand_as(shift)
+    lipschitz = _wide(block.activation.lipschitz, shift).expand_as(shift)
     known = {
         "rows": rows,
         "shift": shift,
@@ -108,15 +108,15 @@ def _of_block(block: Block, space: QuerySet) -> Remainders:
         "greatest": greatest,
         "weights": block.weights,
     }
-    at_centre = block.activation(shift).clamp(least, greatest)
-    forms = [_range(low, high, least, greatest)]
+    values = (least, block.activation(shift).clamp(least, greatest), greatest)
+    forms = [_range(low, high, values)]
     if block.activation.envelope is not None:
         forms = [
             _envelope(low, high, block.activation.envelope),
             _side(low, high, block.activation.envelope),
             *forms,
         ]
-    forms.insert(-1, _cone(low, high, shift, (least, at_centre, greatest), lipschitz))
+    forms.insert(-1, _cone((low - shift, high - shift), values, centre=shift, lipschitz=lipschitz))
     candidates = [Remainders(**known, **form) for form in forms]
     widths = torch.stack([_width(candidate) for candidate in candidates])
     # Of equally wide forms the first: it has the most structure to bound sums with.
@@ -148,43 +148,48 @@ def _filled(low: Tensor, high: Tensor, **values: Tensor | float | bool) -> dict[
         "odd": False,
     }
     return {
-        name: torch.as_tensor(value, device=low.device)
-        .to(torch.bool if isinstance(value, bool) else low.dtype)
-        .expand_as(low)
-        if name not in {"flat", "odd"}
-        else torch.as_tensor(value, device=low.device).expand_as(low)
+        name: (
+            torch.as_tensor(value, device=low.device)
+            if name in {"flat", "odd"}
+            else _wide(value, low)
+        ).expand_as(low)
         for name, value in (defaults | values).items()
     }
 
 
+def _wide(value: Tensor | float | bool, like: Tensor) -> Tensor:
+    """In float64 without passing through torch's default precision."""
+    return torch.as_tensor(value, dtype=torch.float64, device=like.device)
+
+
 def _envelope(low: Tensor, high: Tensor, line: Envelope) -> dict[str, Tensor]:
     """The family's own form; without a gap the cone is never worse, so it stands aside."""
-    scale = torch.as_tensor(line.scale).to(low)
-    without = torch.isinf(torch.as_tensor(line.gap).to(low)) & (scale != 0)
+    scale = _wide(line.scale, low)
+    without = torch.isinf(_wide(line.gap, low)) & (scale != 0)
     return _filled(
         low,
         high,
-        slope=torch.as_tensor(line.slope),
-        offset=torch.as_tensor(line.offset),
+        slope=_wide(line.slope, low),
+        offset=_wide(line.offset, low),
         scale=scale,
-        floor=torch.where(without, torch.inf, torch.as_tensor(line.floor).to(low)),
-        ceiling=torch.where(without, torch.inf, torch.as_tensor(line.ceiling).to(low)),
-        gap=torch.as_tensor(line.gap),
+        floor=torch.where(without, torch.inf, _wide(line.floor, low)),
+        ceiling=torch.where(without, torch.inf, _wide(line.ceiling, low)),
+        gap=_wide(line.gap, low),
     )
 
 
 def _side(low: Tensor, high: Tensor, line: Envelope) -> dict[str, Tensor]:
     """Where z ≥ 0 or z ≤ 0 throughout: κe = κ(±z − gap/2) + (κ gap/2) e′ with |e′| ≤ 1."""
     sign = torch.where(low >= 0, 1.0, torch.where(high <= 0, -1.0, torch.nan)).to(low)
-    scale, half = torch.as_tensor(line.scale).to(low), torch.as_tensor(line.gap).to(low) / 2
+    scale, half = _wide(line.scale, low), _wide(line.gap, low) / 2
     fitting = torch.isfinite(sign) & torch.isfinite(half)
     half = torch.where(fitting, half, 0.0)
-    slope = torch.as_tensor(line.slope).to(low) + scale * sign.nan_to_num()
+    slope = _wide(line.slope, low) + scale * sign.nan_to_num()
     return _filled(
         low,
         high,
         slope=slope,
-        offset=torch.as_tensor(line.offset).to(low) - scale * half,
+        offset=_wide(line.offset, low) - scale * half,
         scale=torch.where(fitting, scale * half, 1.0),
         floor=torch.where(fitting, 1.0, torch.inf),
         ceiling=torch.where(fitting, 1.0, torch.inf),
@@ -193,10 +198,10 @@ def _side(low: Tensor, high: Tensor, line: Envelope) -> dict[str, Tensor]:
 
 
 def _cone(
-    low: Tensor,
-    high: Tensor,
-    shift: Tensor,
+    ends: tuple[Tensor, Tensor],
     values: tuple[Tensor, Tensor, Tensor],
+    *,
+    centre: Tensor,
     lipschitz: Tensor,
 ) -> dict[str, Tensor]:
     """|φ(z) − φ(s)| ≤ L|z − s|, and φ within its range."""
@@ -204,9 +209,8 @@ def _cone(
     usable = torch.isfinite(lipschitz) & (lipschitz > 0)
     scale = torch.where(usable, lipschitz, 1.0)
     return _filled(
-        low - shift,
-        high - shift,
-        centre=shift,
+        *ends,
+        centre=centre,
         offset=at_centre,
         scale=scale,
         floor=torch.where(usable | (lipschitz == 0), (at_centre - least) / scale, torch.inf),
@@ -216,8 +220,9 @@ def _cone(
     )
 
 
-def _range(low: Tensor, high: Tensor, least: Tensor, greatest: Tensor) -> dict[str, Tensor]:
+def _range(low: Tensor, high: Tensor, values: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
     """φ = middle ± half-range."""
+    least, _, greatest = values
     return _filled(
         low,
         high,

@@ -1,13 +1,14 @@
 """Bounds of every sum at once, from a few products of matrices and two spectral norms.
 
-With r_i = C_i + A_i·v + Σ_j g_ij e_j, where C_i = γ_i0 + Σ_j γ_ij (a_j s_j + o_j), A_i = Σ_j γ_ij a_j R_j and
-g_ij = γ_ij κ_j, and ‖·‖* the dual norm of the unit set,
+With r_i = C_i + A_i·v + Σ_j g_ij e_j, where C_i = γ_i0 + Σ_j γ_ij (a_j s_j + o_j), g_ij = γ_ij κ_j and
+A_i = Σ_j γ_ij a_j R_j, and ‖·‖* the dual norm of the unit set,
 
     triangle    γ_i0 + Σ_j max γ_ij φ_j
     linear      C_i + ‖A_i‖* + Σ_j max g_ij e_j
-    spectral    C_i + ‖A_i‖* + √(Σ_j g_ij² t_j) · sup √(Σ_j y_j² / t_j) + Σ of the other max g_ij e_j
+    spectral    C_i + ‖A_i‖* + √(Σ_j g_ij² t_j) · sup √(Σ_j y_j² / t_j) + Σ_others max g_ij e_j
 
-the sum over the neurons whose g_ij e_j ≤ |g_ij| |y_j|, for fixed weights t > 0 shared by all i.
+the sums of the third over the neurons with g_ij e_j ≤ |g_ij| |y_j| and over the others, for fixed
+weights t > 0 shared by all i.
 """
 
 from dataclasses import dataclass
@@ -122,7 +123,8 @@ def row_bounds(parts: SignedSums, neurons: Remainders, space: QuerySet) -> RowBo
     k = len(values) // 2
     peaks = torch.maximum(values[:k], values[k:])
     norms = [
-        _norm(parts, neurons, space, (t, length)) for t, length in zip(ways, lengths, strict=True)
+        _norm(parts, neurons, space, weighting=(t, length))
+        for t, length in zip(ways, lengths, strict=True)
     ]
     return RowBounds(
         values=values,
@@ -152,7 +154,7 @@ def _weighted_length(neurons: Remainders, space: QuerySet, t: Tensor) -> float:
 
 
 def _norm(
-    parts: SignedSums, neurons: Remainders, space: QuerySet, weighting: tuple[Tensor, float]
+    parts: SignedSums, neurons: Remainders, space: QuerySet, *, weighting: tuple[Tensor, float]
 ) -> float:
     """‖C‖ + σ(A) + σ(G T^½) (sup ‖T^-½ y‖ + ‖T^-½ floor‖) + what is not coned."""
     t, length = weighting

@@ -11,8 +11,9 @@ def norm_bound(matrix: Tensor) -> float:
 
         σ² ≤ λ̂_max(AᵀA or AAᵀ, the smaller) + (γ_m + γ_{8n}) ‖A‖_F²
 
-    The Gram matrix is off by at most γ_m |A|ᵀ|A|, of norm at most γ_m ‖A‖_F². A symmetric eigensolver
-    is backward stable: its eigenvalues are those of a matrix within a small multiple of n u ‖G‖.
+    The Gram matrix is off by at most γ_m |A|ᵀ|A|, of norm at most γ_m ‖A‖_F². A symmetric
+    eigensolver is backward stable: its eigenvalues are those of a matrix within a small multiple of
+    n u ‖G‖.
 
     Args:
         matrix: A in float64. Shape (m, n).
