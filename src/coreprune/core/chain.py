@@ -1,13 +1,13 @@
 """How far the outputs of a pruned chain of layers can be from the original's, for every query.
 
-Layer l computes z_l = P_l h_{l−1} + b_l and h_l = φ_l(z_l), with h_0 = x; the pruned chain keeps the
-neurons S_l and computes z̃_l = P̃_l h̃_{l−1} + b̃_l, h̃_l = φ_l(z̃_l) on them. With P̃_l zero-padded
+Layer l computes z_l = P_l h_{l−1} + b_l and h_l = φ_l(z_l), with h_0 = x; the pruned chain keeps
+the neurons S_l and computes z̃_l = P̃_l h̃_{l−1} + b̃_l, h̃_l = φ_l(z̃_l) on them. With P̃_l zero-padded
 to the width of h_{l−1},
 
     z_l − z̃_l = [ (P_l − P̃_l) h_{l−1} + b_l − b̃_l ] + P̃_l (h_{l−1} − h̃_{l−1})    on S_l.
 
-The first bracket is sums of the original's neurons and has a certificate of its own, over a set that
-holds every h_{l−2}; the second is at most |P̃_l| L_{l−1} δ_{l−1} entry by entry, and in norm
+The first bracket is sums of the original's neurons and has a certificate of its own, over a set
+that holds every h_{l−2}; the second is at most |P̃_l| L_{l−1} δ_{l−1} entry by entry, and in norm
 ‖P̃_l L_{l−1}‖₂ times that of the last error.
 """
 

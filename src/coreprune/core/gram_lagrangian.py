@@ -2,7 +2,7 @@
 
 For Q = SᵀS, S = diag(√α) R over the neurons with α > 0, and the ball,
 
-    sup of q₀ + q·v + ‖Sv‖² ≤ q₀ + λ + μ   whenever   [[λI − SSᵀ, Sq/(2√λ)], [·, μ − ‖q‖²/(4λ)]] ⪰ 0:
+    sup of q₀ + q·v + ‖Sv‖² ≤ q₀ + λ + μ   if   [[λI − SSᵀ, Sq/(2√λ)], [·, μ − ‖q‖²/(4λ)]] ⪰ 0:
 
 both this matrix and the one of `lagrangian` are Schur complements of
 [[λI, Sᵀ, −q/2], [S, I, 0], [−qᵀ/2, 0, μ]]. If it is only ⪰ −δ, the bound with 2δ more holds: λ + δ

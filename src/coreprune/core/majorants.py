@@ -149,12 +149,13 @@ def _start(task: _Task) -> Tensor:
     generator = Generator().manual_seed(0)  # a fixed start: the result depends on the input alone
     y = torch.randn(m, MOMENTS, e, generator=generator).to(task.line)
     axis = 1 if task.cube else (1, 2)
-    y = y / torch.linalg.vector_norm(y, dim=axis, keepdim=True)
-    along = torch.sign(task.line) if task.cube else task.line
-    size: Tensor = torch.linalg.vector_norm(along, dim=1, keepdim=True)
-    y[:, 0] += along if task.cube else along / size.clamp_min(1e-30)
+    noise: Tensor = torch.linalg.vector_norm(y, dim=axis, keepdim=True)
+    y /= noise
+    size: Tensor = torch.linalg.vector_norm(task.line, dim=1, keepdim=True)
+    y[:, 0] += torch.sign(task.line) if task.cube else task.line / size.clamp_min(1e-30)
     whole: Tensor = torch.linalg.vector_norm(y, dim=axis, keepdim=True)
-    return y / whole
+    y /= whole
+    return y
 
 
 def _slopes(task: _Task, z: Tensor, *, smoothing: float) -> _Slopes:

@@ -4,11 +4,13 @@
 
     max(−floor, |y| − gap) ≤ e ≤ min(|y|, ceiling),   e ≥ −|y| where odd,   |y| unused where flat
 
-Four forms compete, and each neuron takes the one whose κ(sup e − inf e) is smallest:
+Five forms compete, and each neuron takes the one whose κ(sup e − inf e) is smallest, counted three
+times where e is flat, because flat remainders add up as if all met at one query:
 
 - *envelope*: the line and remainder of its activation, m = 0; only for activations with a gap;
 - *side*: the same where z keeps its sign on the whole set, |z| being a line there;
 - *cone*: φ(s_j) and a Lipschitz cone around it, m = s_j, cut at the range of φ;
+- *chord*: the line through the ends, and how far φ strays from it, cell by cell;
 - *range*: the middle of φ's range, and nothing known but the half-range.
 """
 
@@ -17,10 +19,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from coreprune.core.elementwise import Envelope
+from coreprune.core.elementwise import Activation, Envelope
 from coreprune.core.neuron_sums import Block, NeuronSums
 from coreprune.core.query_set import QuerySet, pulled_back
 from coreprune.core.rounding import interval
+
+_CELLS, _FLAT = 256, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,7 +120,8 @@ def _of_block(block: Block, space: QuerySet) -> Remainders:
             _side(low, high, block.activation.envelope),
             *forms,
         ]
-    forms.insert(-1, _cone((low - shift, high - shift), values, centre=shift, lipschitz=lipschitz))
+    forms.insert(-1, _chord(low, high, block.activation))
+    forms.insert(-2, _cone((low - shift, high - shift), values, centre=shift, lipschitz=lipschitz))
     candidates = [Remainders(**known, **form) for form in forms]
     widths = torch.stack([_width(candidate) for candidate in candidates])
     # Of equally wide forms the first: it has the most structure to bound sums with.
@@ -131,7 +136,7 @@ def _of_block(block: Block, space: QuerySet) -> Remainders:
 def _width(neurons: Remainders) -> Tensor:
     bottom, top = remainder_ends(neurons)
     width = torch.where(neurons.scale == 0, 0.0, neurons.scale.abs() * (top - bottom))
-    return width.nan_to_num(nan=torch.inf)
+    return torch.where(neurons.flat, _FLAT * width, width).nan_to_num(nan=torch.inf)
 
 
 def _filled(low: Tensor, high: Tensor, **values: Tensor | float | bool) -> dict[str, Tensor]:
@@ -217,6 +222,30 @@ def _cone(
         ceiling=torch.where(usable | (lipschitz == 0), (greatest - at_centre) / scale, torch.inf),
         odd=usable,
         flat=~usable,
+    )
+
+
+def _chord(low: Tensor, high: Tensor, activation: Activation) -> dict[str, Tensor]:
+    """φ(z) − a z by its range on small cells: [least − max a z, greatest − min a z] on each."""
+    share = torch.linspace(0, 1, _CELLS + 1, dtype=low.dtype, device=low.device)[:, None]
+    edges = torch.cat([low[None], low + share[1:-1] * (high - low), high[None]])
+    # Rounding must not leave a gap between cells, nor turn one around.
+    edges = edges.clamp(low, high).cummax(0).values
+    least, greatest = activation.extent(edges[:-1], edges[1:])
+    ends = activation(torch.stack([low, high]))
+    slope = ((ends[1] - ends[0]) / (high - low)).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    line = slope * edges
+    below = (least - torch.maximum(line[:-1], line[1:])).amin(0)
+    above = (greatest - torch.minimum(line[:-1], line[1:])).amax(0)
+    return _filled(
+        low,
+        high,
+        slope=slope,
+        offset=below / 2 + above / 2,
+        scale=above / 2 - below / 2,
+        floor=1.0,
+        ceiling=1.0,
+        flat=True,
     )
 
 

@@ -1,7 +1,7 @@
 """Bounds of every sum at once, from a few products of matrices and two spectral norms.
 
-With r_i = C_i + A_i·v + Σ_j g_ij e_j, where C_i = γ_i0 + Σ_j γ_ij (a_j s_j + o_j), g_ij = γ_ij κ_j and
-A_i = Σ_j γ_ij a_j R_j, and ‖·‖* the dual norm of the unit set,
+With r_i = C_i + A_i·v + Σ_j g_ij e_j, where C_i = γ_i0 + Σ_j γ_ij (a_j s_j + o_j), g_ij = γ_ij κ_j
+and A_i = Σ_j γ_ij a_j R_j, and ‖·‖* the dual norm of the unit set,
 
     triangle    γ_i0 + Σ_j max γ_ij φ_j
     linear      C_i + ‖A_i‖* + Σ_j max g_ij e_j
