@@ -17,6 +17,8 @@ from experiments.one_neuron import run as one_neuron
 from experiments.paper_table import run as paper_table
 from experiments.publish import Experiment, publish
 from experiments.size_independence import run as size_independence
+from experiments.soundness import run as soundness
+from experiments.tightness import run as tightness
 from experiments.without_data import run as without_data
 
 HERE = Path(__file__).parent
@@ -28,6 +30,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "no_full_training": no_full_training,
     "corenet": corenet,
     "without_data": without_data,
+    "soundness": soundness,
+    "tightness": tightness,
 }
 
 

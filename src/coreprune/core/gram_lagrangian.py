@@ -115,4 +115,5 @@ def _value(negated: Tensor, side: Tensor, square: Tensor, *, price: Tensor, lost
     rounded = lost.unit * (lost.mass + price + mu)
     deficit = rounded + 4 * gamma(m + 3) * (m * price + mu)
     total: Tensor = price + mu * (1 + 1e-12) + 2 * deficit
-    return total * (1 + gamma(16)) + 1e-300
+    total = total * (1 + gamma(16)) + 1e-300
+    return total if bool(torch.isfinite(total)) else price.new_full((), torch.inf)

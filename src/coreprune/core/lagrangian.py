@@ -17,7 +17,7 @@ from coreprune.core.coordinates import Coordinates
 from coreprune.core.majorants import Majorants
 from coreprune.core.query_set import QuerySet, reach
 from coreprune.core.remainders import Remainders
-from coreprune.core.rounding import UNIT, gamma
+from coreprune.core.rounding import gamma
 from coreprune.core.row_bounds import SignedSums
 
 WIDE = 512
@@ -105,10 +105,7 @@ def _quadratic(
 ) -> _Quadratic:
     n, e = frame.rows.shape
     alpha, beta, shift = chosen.curvature, chosen.tilt, neurons.shift - neurons.centre
-    narrow = torch.float32 if e > WIDE else torch.float64
-    unit = 2.0**-24 if e > WIDE else UNIT
-    rows, scaled = frame.rows.to(narrow), alpha.to(narrow)
-    negated = -(rows.T @ (scaled[..., None] * rows)).double()
+    negated, lost = _negated(frame.rows, alpha, reach(frame.rows, space))
     pull = 2 * alpha * shift + beta
     size, offset = reach(frame.rows, space), shift.abs()
     constant = parts.constant + chosen.level + (alpha * shift.square() + beta * shift).sum(1)
@@ -119,7 +116,6 @@ def _quadratic(
         + beta.abs() @ (offset + size)
         + parts.gains.abs() @ (size + offset)
     )
-    lost = gamma(n + 12, unit) * (alpha.abs() @ size.square())
     # α y² + β y at y + defect, and the line beside it.
     steep = 2 * alpha.abs() * (size + offset + frame.row_defect) + beta.abs()
     slack = (
@@ -135,3 +131,19 @@ def _quadratic(
         constant=constant,
         slack=slack,
     )
+
+
+def _negated(rows: Tensor, alpha: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """−Q, and what its rounding adds to vᵀQv. Shapes (m, e, e) and (m,)."""
+    n, e = rows.shape
+    magnitude = alpha.abs() @ size.square()
+    if e <= WIDE:
+        return -(rows.T @ (alpha[..., None] * rows)), gamma(n + 12) * magnitude
+    # Scaled to entries of at most 1, so that what underflows in float32 is small beside the rest.
+    scale = rows.abs().amax().clamp_min(1e-150)
+    peak = alpha.abs().amax(1, keepdim=True).clamp_min(1e-150)
+    single, factors = (rows / scale).float(), (alpha / peak).float()
+    product = (single.T @ (factors[..., None] * single)).double()
+    unit = peak[:, 0] * scale.square()
+    underflow = n * e**2 * 2.0**-120 * unit
+    return -product * unit[:, None, None], gamma(n + 12, 2.0**-24) * magnitude + underflow
