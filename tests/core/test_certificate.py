@@ -215,6 +215,14 @@ def test_the_bound_of_wide_layers_agrees_with_the_general_one(monkeypatch):
     assert set(wide.proofs) == {"joint"}
 
 
+def test_the_bound_of_wide_layers_is_exact_for_orthogonal_neurons(monkeypatch):
+    monkeypatch.setattr("coreprune.core.certificate.WIDE", 2)
+    eye = torch.eye(4).tolist()
+    offset = one_block(eye, [0.0] * 4, [[1.0, 1.0, 1.0, 1.0]], offsets=[0.5])
+    found = list(refinements(offset, ball(1.0, dimension=4), passes=(100,)))[-1]
+    assert 2.5 <= found.upper.item() <= 2.52
+
+
 def test_a_quadratic_formed_in_single_precision_pays_for_it(monkeypatch):
     generator = Generator().manual_seed(2)
     sums = random_sums(relu(), d=6, n=9, k=3, generator=generator)

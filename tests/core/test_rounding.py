@@ -8,9 +8,12 @@ from torch import Generator
 from coreprune.core.activations import relu, step
 from coreprune.core.certificate import certificate
 from coreprune.core.coreset import layer_coreset
+from coreprune.core.elementwise import identity
+from coreprune.core.layer_certificate import layer_certificate
 from coreprune.core.neuron_sums import Block, evaluate, neuron_sums
 from coreprune.core.query_set import ball, draw, queries
 from coreprune.core.rounding import ACTIVATION_UNITS, evaluation_error, gamma, interval
+from coreprune.core.subset import reweighted
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 NAMES = [f"{number} {one.name}" for number, one in enumerate(ACTIVATIONS)]
@@ -78,6 +81,42 @@ def test_a_tenth_of_the_error_bound_is_beaten():
     assert bound / 1000 < error <= bound
 
 
+def test_the_error_worked_by_hand():
+    block = Block(
+        points=torch.tensor([[2.0]]),
+        bias=torch.ones(1),
+        activation=identity(),
+        weights=torch.tensor([[-3.0]]),
+    )
+    sums = neuron_sums([block], torch.tensor([4.0]))
+    u = 2.0**-8
+    delta = 2 * u / (1 - 2 * u) * (2 * 1 + 1)
+    height = 3 + delta
+    own = delta + 16 * u * (3 + delta + height)
+    expected = 3 * u / (1 - 3 * u) * (3 * (height + own) + 4 + 5) + 3 * own
+    found = evaluation_error(
+        sums, ball(1.0, dimension=1), dtype=torch.bfloat16, bias=torch.tensor([-5.0])
+    )
+    assert found.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_another_order_of_summation_is_paid_for():
+    generator = Generator().manual_seed(0)
+    points, weights = normal(64, 8, generator=generator), normal(3, 64, generator=generator)
+    points, weights, bias = points.float(), weights.float(), torch.zeros(64)
+    whole = reweighted(weights, torch.arange(64))
+    space = ball(3.0, dimension=8)
+    found = layer_certificate(
+        points, weights, whole, activation=relu(), bias=bias, space=space, effort=0.0
+    )
+    x = (queries(space, draw(space, 500, generator=generator)) * 0.99).float()
+    h = relu()(x @ points.T)
+    halves = h[:, 1::2] @ weights[:, 1::2].T + h[:, ::2] @ weights[:, ::2].T
+    difference = (h @ weights.T - halves).abs().amax(0)
+    assert (difference > 0).all()
+    assert (difference <= found.certificate.bound).all()
+
+
 @pytest.mark.parametrize("method", ["optimal", "importance", "magnitude"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_both_networks_in_short_precision_stay_within_the_widened_certificate(method, dtype):
@@ -89,8 +128,6 @@ def test_both_networks_in_short_precision_stay_within_the_widened_certificate(me
         points, weights, num_neurons=24 if method == "optimal" else 20, activation=relu(),
         query_radius=3.0, bias=bias, method=method, generator=generator,
     )  # fmt: skip
-    from coreprune.core.layer_certificate import layer_certificate
-
     space = ball(3.0, dimension=8)
     found = layer_certificate(
         points, weights, subset, activation=relu(), bias=bias, space=space, effort=0.0

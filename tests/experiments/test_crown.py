@@ -1,5 +1,5 @@
 import torch
-from certified import grid, normal
+from certified import grid
 from torch import Generator
 
 from coreprune.core.activations import relu

@@ -8,7 +8,7 @@ Five forms compete, and each neuron takes the one whose κ(sup e − inf e) is s
 times where e is flat, because flat remainders add up as if all met at one query:
 
 - *envelope*: the line and remainder of its activation, m = 0; only for activations with a gap;
-- *side*: the same where z keeps its sign on the whole set, |z| being a line there;
+- *side*: where e = |z| and z keeps its sign on the whole set, a line alone;
 - *cone*: φ(s_j) and a Lipschitz cone around it, m = s_j, cut at the range of φ;
 - *chord*: the line through the ends, and how far φ strays from it, cell by cell;
 - *range*: the middle of φ's range, and nothing known but the half-range.
@@ -184,20 +184,15 @@ def _envelope(low: Tensor, high: Tensor, line: Envelope) -> dict[str, Tensor]:
 
 
 def _side(low: Tensor, high: Tensor, line: Envelope) -> dict[str, Tensor]:
-    """Where z ≥ 0 or z ≤ 0 throughout: κe = κ(±z − gap/2) + (κ gap/2) e′ with |e′| ≤ 1."""
-    sign = torch.where(low >= 0, 1.0, torch.where(high <= 0, -1.0, torch.nan)).to(low)
-    scale, half = _wide(line.scale, low), _wide(line.gap, low) / 2
-    fitting = torch.isfinite(sign) & torch.isfinite(half)
-    half = torch.where(fitting, half, 0.0)
-    slope = _wide(line.slope, low) + scale * sign.nan_to_num()
+    """Where z ≥ 0 or z ≤ 0 throughout and e = |z|: the line (a ± κ) z + o and nothing else."""
+    sign = torch.where(low >= 0, 1.0, torch.where(high <= 0, -1.0, 0.0)).to(low)
+    exact = (sign != 0) & (_wide(line.gap, low) == 0)
     return _filled(
         low,
         high,
-        slope=slope,
-        offset=_wide(line.offset, low) - scale * half,
-        scale=torch.where(fitting, scale * half, 1.0),
-        floor=torch.where(fitting, 1.0, torch.inf),
-        ceiling=torch.where(fitting, 1.0, torch.inf),
+        slope=_wide(line.slope, low) + _wide(line.scale, low) * sign,
+        offset=_wide(line.offset, low),
+        scale=torch.where(exact, 0.0, 1.0).to(low),
         flat=True,
     )
 
