@@ -20,6 +20,8 @@ from experiments.peers import run as peers
 from experiments.publish import Experiment, publish
 from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
+from experiments.soundness import run as soundness
+from experiments.tightness import run as tightness
 from experiments.without_data import run as without_data
 
 HERE = Path(__file__).parent
@@ -34,6 +36,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "ablation": ablation,
     "peers": peers,
     "repaired": repaired,
+    "soundness": soundness,
+    "tightness": tightness,
 }
 
 

@@ -56,11 +56,11 @@ def assert_lipschitz(activation: Activation, *, width: int = 1, attained: bool =
 
 
 def assert_envelope(activation: Activation, *, width: int = 1) -> None:
-    """φ = a z + o + κ e with −τ ≤ e ≤ min(|z|, ceiling); τ and the upper side are attained."""
+    """φ = a z + o + κ e, max(−τ, |z| − gap) ≤ e ≤ min(|z|, ceiling); every finite one attained."""
     envelope = activation.envelope
     assert envelope is not None
     z = columns(GRID, width)
-    a, o, kappa, floor, ceiling = (
+    a, o, kappa, floor, ceiling, gap = (
         torch.as_tensor(value, dtype=torch.float64).expand(width)
         for value in (
             envelope.slope,
@@ -68,6 +68,7 @@ def assert_envelope(activation: Activation, *, width: int = 1) -> None:
             envelope.scale,
             envelope.floor,
             envelope.ceiling,
+            envelope.gap,
         )
     )
     remainder = activation(z) - (a * z + o)
@@ -81,6 +82,9 @@ def assert_envelope(activation: Activation, *, width: int = 1) -> None:
     slack = rounding[:, bent] / kappa[bent].abs()
     assert (e >= -floor[bent] - slack).all(), f"e reaches {e.amin(0)}, floor {floor}"
     assert (e <= upper + slack).all(), f"e exceeds min(|z|, ceiling) by {(e - upper).amax(0)}"
+    missing = (z.abs()[:, bent] - e).amax(0)
+    assert (missing <= gap[bent] + 1e-9).all(), f"e stays {missing} below |z|, gap {gap}"
+    assert (missing >= gap[bent].nan_to_num(posinf=0) - 0.12).all(), f"gap {gap} is loose"
     assert (e.amin(0) <= -floor[bent] + 1e-3).all(), f"floor {floor} is loose: {e.amin(0)}"
     reached = torch.where(ceiling[bent].isinf(), (e / upper.clamp_min(1)).amax(0), 1 + e.amax(0))
     wanted = torch.where(ceiling[bent].isinf(), 0.7, 1 + ceiling[bent] - 1e-3)

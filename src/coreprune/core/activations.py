@@ -52,7 +52,7 @@ def _zero_crossing(f: Callable[[float], float], low: float, high: float) -> floa
 
 def relu() -> Activation:
     """φ(z) = max(z, 0)."""
-    envelope = Envelope(slope=0.5, offset=0.0, scale=0.5)
+    envelope = Envelope(slope=0.5, offset=0.0, scale=0.5, gap=0.0)
     return monotone_between("relu", torch.relu, lipschitz=1.0, envelope=envelope)
 
 
@@ -65,7 +65,10 @@ def leaky_relu(negative_slope: float = 0.01) -> Activation:
         extent=activation.extent,
         lipschitz=max(1.0, abs(negative_slope)),
         envelope=Envelope(
-            slope=(1 + negative_slope) / 2, offset=0.0, scale=(1 - negative_slope) / 2
+            slope=(1 + negative_slope) / 2,
+            offset=0.0,
+            scale=(1 - negative_slope) / 2,
+            gap=0.0,
         ),
     )
 
@@ -88,7 +91,7 @@ def prelu(slopes: Tensor) -> Activation:
         "prelu",
         function,
         lipschitz=exact.abs().clamp_min(1.0),
-        envelope=Envelope(slope=(1 + exact) / 2, offset=0.0, scale=(1 - exact) / 2),
+        envelope=Envelope(slope=(1 + exact) / 2, offset=0.0, scale=(1 - exact) / 2, gap=0.0),
         turns=(0.0,),
     )
 
@@ -133,7 +136,12 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     allows, mirrors the curve: φ(z) = −softplus(−z) for −beta.
     """
     smooth = threshold >= 20
-    line = Envelope(slope=0.5, offset=math.log(2) / beta, scale=math.copysign(0.5, beta))
+    line = Envelope(
+        slope=0.5,
+        offset=math.log(2) / beta,
+        scale=math.copysign(0.5, beta),
+        gap=2 * math.log(2) / abs(beta),
+    )
     switch = threshold / beta
     return monotone_between(
         "softplus",
@@ -158,7 +166,8 @@ def tanh() -> Activation:
     return monotone_between("tanh", torch.tanh, lipschitz=1.0, envelope=envelope)
 
 
-_HALF_LINE = Envelope(slope=0.5, offset=0.0, scale=0.5)
+def _half_line(gap: float) -> Envelope:
+    return Envelope(slope=0.5, offset=0.0, scale=0.5, gap=gap)
 
 
 def _normal_cdf(z: float) -> float:
@@ -177,12 +186,13 @@ def gelu(approximate: str = "none") -> Activation:
         Hendrycks & Gimpel 2016, "Gaussian Error Linear Units".
     """
     slope = _gelu_slope if approximate == "none" else _tanh_gelu_slope
+    gate = _normal_cdf if approximate == "none" else _tanh_gate
     turn = _zero_crossing(slope, -1.0, -0.5)
     return monotone_between(
         "gelu" if approximate == "none" else "gelu_tanh",
         lambda z: functional.gelu(z, approximate=approximate),
         lipschitz=_peak(slope, 1.0, 2.0),
-        envelope=_HALF_LINE,
+        envelope=_half_line(_peak(lambda z: z - z * (2 * gate(z) - 1), 0.0, 2.0)),
         turns=(turn,),
     )
 
@@ -191,10 +201,13 @@ def _gelu_slope(z: float) -> float:
     return _normal_cdf(z) + z * _normal_pdf(z)
 
 
+def _tanh_gate(z: float) -> float:
+    return (1 + math.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))) / 2
+
+
 def _tanh_gelu_slope(z: float) -> float:
-    root = math.sqrt(2 / math.pi)
-    bend = math.tanh(root * (z + 0.044715 * z**3))
-    return (1 + bend) / 2 + z / 2 * (1 - bend**2) * root * (1 + 3 * 0.044715 * z**2)
+    root, gate = math.sqrt(2 / math.pi), _tanh_gate(z)
+    return gate + 2 * z * gate * (1 - gate) * root * (1 + 3 * 0.044715 * z**2)
 
 
 def _silu_slope(z: float) -> float:
@@ -218,7 +231,7 @@ def silu() -> Activation:
         "silu",
         functional.silu,
         lipschitz=_peak(_silu_slope, 1.0, 4.0),
-        envelope=_HALF_LINE,
+        envelope=_half_line(_peak(lambda z: z * (1 - math.tanh(z / 2)), 0.0, 4.0)),
         turns=(_zero_crossing(_silu_slope, -2.0, -1.0),),
     )
 
@@ -229,7 +242,7 @@ def hardswish() -> Activation:
         "hardswish",
         functional.hardswish,
         lipschitz=1.5,
-        envelope=_HALF_LINE,
+        envelope=_half_line(0.75),
         turns=(-3.0, -1.5),
         breakpoints=(-3.0, 3.0),
     )
@@ -255,14 +268,18 @@ def elu(alpha: float = 1.0) -> Activation:
         "elu",
         lambda z: functional.elu(z, alpha),
         lipschitz=max(1.0, abs(alpha)),
-        envelope=Envelope(slope=0.5, offset=0.0, scale=0.5, floor=floor) if alpha >= 0 else None,
+        envelope=Envelope(slope=0.5, offset=0.0, scale=0.5, floor=floor, gap=2 * alpha)
+        if alpha >= 0
+        else None,
         turns=(0.0,),
     )
 
 
 def celu(alpha: float = 1.0) -> Activation:
     """φ(z) = z for z > 0, alpha·(exp(z / alpha) − 1) otherwise; not Lipschitz for alpha < 0."""
-    line = Envelope(slope=0.5, offset=0.0, scale=0.5, floor=alpha * (1 - math.log(2)))
+    line = Envelope(
+        slope=0.5, offset=0.0, scale=0.5, floor=alpha * (1 - math.log(2)), gap=2 * alpha
+    )
     return monotone_between(
         "celu",
         lambda z: functional.celu(z, alpha),
@@ -285,7 +302,7 @@ def selu() -> Activation:
         "selu",
         functional.selu,
         lipschitz=gain * alpha,
-        envelope=Envelope(slope=gain / 2, offset=0.0, scale=gain / 2, floor=floor),
+        envelope=Envelope(slope=gain / 2, offset=0.0, scale=gain / 2, floor=floor, gap=2 * alpha),
     )
 
 

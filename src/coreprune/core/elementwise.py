@@ -21,7 +21,8 @@ Number = float | Tensor
 class Envelope:
     """A straight line and a bounded remainder: φ(z) = slope·z + offset + scale·e(z).
 
-    The remainder satisfies −floor ≤ e(z) ≤ min(|z|, ceiling) for every z; `scale` is signed.
+    The remainder satisfies max(−floor, |z| − gap) ≤ e(z) ≤ min(|z|, ceiling) for every z; `scale`
+    is signed.
 
     Attributes:
         slope: a_j.
@@ -29,6 +30,7 @@ class Envelope:
         scale: κ_j.
         floor: τ_j ≥ 0.
         ceiling: the least upper bound of e when that is finite, else infinity.
+        gap: an upper bound of |z| − e(z) when that is finite, else infinity.
     """
 
     slope: Number
@@ -36,6 +38,7 @@ class Envelope:
     scale: Number
     floor: Number = 0.0
     ceiling: Number = math.inf
+    gap: Number = math.inf
 
 
 UNIT_SCALE = (-16.0, -4.0, 0.0, 4.0, 16.0)
@@ -122,7 +125,7 @@ def monotone_between(
 
 def identity() -> Activation:
     """φ(z) = z."""
-    envelope = Envelope(slope=1.0, offset=0.0, scale=0.0)
+    envelope = Envelope(slope=1.0, offset=0.0, scale=0.0, gap=0.0)
     return monotone_between("identity", _itself, lipschitz=1.0, envelope=envelope, breakpoints=())
 
 
@@ -137,7 +140,7 @@ def affine(scale: Number, shift: Number) -> Activation:
         return z * _like(scale, z) + _like(shift, z)
 
     lipschitz = scale.abs() if isinstance(scale, Tensor) else abs(scale)
-    envelope = Envelope(slope=scale, offset=shift, scale=0.0)
+    envelope = Envelope(slope=scale, offset=shift, scale=0.0, gap=0.0)
     return monotone_between(
         "affine", function, lipschitz=lipschitz, envelope=envelope, breakpoints=()
     )

@@ -1,0 +1,1 @@
+"""Whether any query beats a certificate."""

@@ -1,0 +1,1 @@
+"""How far certificates are from attacks, and from a CROWN relaxation."""
