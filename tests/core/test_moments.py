@@ -69,6 +69,26 @@ def test_the_closed_form_agrees_with_sampling(activation):
         assert ((products.mean(0) - closed.covariance[i]).abs() <= slack).all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "activation", [family.relu(), family.sigmoid(), family.gelu()], ids=lambda a: a.name
+)
+def test_ten_million_streamed_samples_agree_to_their_sampling_error(activation):
+    """Each entry within 6 standard errors, nothing allowed for the cut of the series."""
+    (points, bias), batches, size = layer(), 20, 500_000
+    closed = activation_moments(affine_moments(points, bias, standard_normal(3)), activation)
+    generator, total = torch.Generator().manual_seed(1), MomentSum()
+    for _ in range(batches):
+        x = torch.randn(size, 3, generator=generator, dtype=torch.float64)
+        h = activation(x @ points.T + bias)
+        total.add(h)
+    centred = h - closed.mean
+    products = centred[:, :, None] * centred[:, None, :]
+    found, root = total.moments(), math.sqrt(batches * size)
+    assert ((found.mean - closed.mean).abs() <= 6 * h.std(0) / root).all()
+    assert ((found.covariance - closed.covariance).abs() <= 6 * products.std(0) / root).all()
+
+
 def test_relu_coefficients_are_exact():
     mean = torch.tensor([-2.0, 0.0, 0.7, 5.0], dtype=torch.float64)
     deviation = torch.tensor([0.5, 1.0, 3.0, 1e-3], dtype=torch.float64)
