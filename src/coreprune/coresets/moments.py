@@ -9,6 +9,7 @@ from torch import Tensor
 
 from coreprune.core.moments import (
     CrossSum,
+    Isotropic,
     Moments,
     MomentSum,
     activation_moments,
@@ -89,7 +90,7 @@ class GroupMoments:
             return f"{law}, sampled"
         return f"{law}, sampled for {', '.join(sampled)}, in closed form elsewhere"
 
-    def input_moments(self, layers: Sequence[Layer]) -> Moments:
+    def input_moments(self, layers: Sequence[Layer]) -> Isotropic:
         """The law of the network's input as the layers that read it see it."""
         told = next((layer for layer in layers if layer.seen is not None), None)
         if self.is_matched and told is not None and told.seen is not None:
@@ -98,7 +99,7 @@ class GroupMoments:
         assert isinstance(self.law, Gaussian)  # no other law has a closed form
         return self.law.moments(layers[0].points.shape[1])
 
-    def before_activation(self, layer: Layer, inputs: Moments) -> Moments:
+    def before_activation(self, layer: Layer, inputs: Moments | Isotropic) -> Moments:
         """The moments of the pre-activations, with the data's statistics where they are known."""
         z = affine_moments(layer.points, layer.bias, inputs)
         return z if not self.is_matched or layer.seen is None else matched(z, *layer.seen)
@@ -230,6 +231,7 @@ class Run:
     def _closed(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
         producer = group.producer
         layers = [layer_of(group, consumer, parameters) for consumer in group.consumers]
+        inputs: Moments | Isotropic
         if producer.weight in self.source.feeders:
             feeder, position = self.source.feeders[producer.weight]
             inputs = self.of(feeder, parameters)[position]
