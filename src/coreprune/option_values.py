@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import typer
@@ -62,10 +63,7 @@ def law_of(words: str) -> Law:
     if words.endswith((".npy", ".npz")):
         return Samples(_array(Path(words)))
     kind, *texts = words.split(":")
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        numbers = [float("nan")] * 9
+    numbers = _numbers(texts)
     match kind, numbers:
         case "gaussian", [] | [_]:
             return Gaussian(*numbers)
@@ -78,6 +76,14 @@ def law_of(words: str) -> Law:
         case "box", [low, high]:
             return Box(low, high)
     raise ArgumentError(f"queries must be {LAWS}; got {words!r}")
+
+
+def _numbers(texts: list[str]) -> list[float] | None:
+    """The numbers, or None where a text is none."""
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        return None
 
 
 def repair_of(words: str) -> Repair:
@@ -104,9 +110,10 @@ def _array(path: Path) -> np.ndarray:
         FileFormatError: When it cannot be read, without running code, or holds several.
     """
     try:
-        content = np.load(path, allow_pickle=False)
-        arrays = [content] if isinstance(content, np.ndarray) else list(content.values())
-    except (OSError, ValueError, EOFError) as reason:
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            arrays = [content] if isinstance(content, np.ndarray) else list(content.values())
+    except (OSError, ValueError, EOFError, BadZipFile) as reason:
         raise FileFormatError(f"{path} cannot be read as an array ({reason})") from reason
     if len(arrays) != 1:
         raise FileFormatError(f"{path} holds {len(arrays)} arrays; save the inputs alone")
