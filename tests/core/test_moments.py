@@ -77,7 +77,7 @@ def test_the_closed_form_agrees_with_sampling(activation):
 def test_ten_million_streamed_samples_agree_to_their_sampling_error(activation):
     """Each entry within 6 standard errors, nothing allowed for the cut of the series."""
     (points, bias), batches, size = layer(), 20, 500_000
-    closed = activation_moments(affine_moments(points, bias, standard_normal(3)), activation)
+    closed = activation_moments(affine_moments(points, bias, isotropic(3)), activation)
     generator, total = torch.Generator().manual_seed(1), MomentSum()
     for _ in range(batches):
         x = torch.randn(size, 3, generator=generator, dtype=torch.float64)
