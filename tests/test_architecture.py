@@ -26,11 +26,13 @@ RANKS = {
     "finetune": 5,
     "result": 5,
     "inspection": 6,
+    "certificates": 6,
     "coresets": 6,
     "option_values": 6,
     "prospect": 7,
     "pricing": 8,
     "cutting": 8,
+    "certify": 8,
     "prune": 9,
     "": 10,  # the public names
     "demo": 11,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from coreprune.shells.torch_module.files import save
 from coreprune.sizes.curve import CurvePoint
@@ -135,6 +135,69 @@ class Inspection:
     def to_json(self) -> dict[str, Any]:
         """The record as plain JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertifiedGroup:
+    """What is proven of the layers around one group, or around a run of groups.
+
+    Attributes:
+        name: The group's layer; for a run, its first layer and the one that reads the last.
+        certificate: No input of the reading layer changes by more, for any query; None where
+            nothing is proven.
+        attack: A query was found that changes one by so much.
+        reason: Why there is no certificate, or an empty text.
+    """
+
+    name: str
+    certificate: float | None
+    attack: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Certified:
+    """How far two networks can be apart, for every query of a space.
+
+    Both are taken as exact functions of their weights as stored; what evaluating them in a short
+    precision adds is not counted.
+
+    Attributes:
+        certificate: No output changes by more, for any query. Shape (outputs,) for the scope
+            "network", else (groups,), infinite where nothing is proven.
+        attack: Changes that some query attains: no certificate could be smaller. As `certificate`.
+        holds: Whether no attack beats its certificate, rounding of the attack allowed for.
+        scope: "network", or "group" and why no bound of the whole network exists.
+        space: The queries, in words.
+        vacuous: Where a bound exceeds the output's own range and so says nothing; an empty text
+            where none does.
+        groups: For a network, the changes behind every group as errors add up; for the scope
+            "group", each run of groups for itself.
+        unchanged: The share of the samples whose class provably is the same in both networks
+            on the ball around the sample; None without samples.
+    """
+
+    certificate: Tensor
+    attack: Tensor
+    holds: bool
+    scope: str
+    space: str
+    vacuous: str
+    groups: tuple[CertifiedGroup, ...]
+    unchanged: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values; JSON has no infinity."""
+        return {
+            "certificate": [_finite(value) for value in self.certificate.tolist()],
+            "attack": self.attack.tolist(),
+            "holds": self.holds,
+            "scope": self.scope,
+            "space": self.space,
+            "vacuous": self.vacuous,
+            "groups": [asdict(group) for group in self.groups],
+            "unchanged": self.unchanged,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
