@@ -35,6 +35,9 @@ class GroupRecord:
         ridge: λ of the systems that the new weights solve, the largest of the consumers'; None
             where none was solved.
         condition_number: Of these systems' matrices in the 2-norm, likewise.
+        certificate: No input of any consumer is further from what it was before this layer was cut,
+            for every layer input of norm at most β; None where an activation overflows there. Of
+            the weights as stored, exactly evaluated, and before repair.
     """
 
     name: str
@@ -51,6 +54,7 @@ class GroupRecord:
     output_error: float | None
     ridge: float | None
     condition_number: float | None
+    certificate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +223,11 @@ class PruneResult:
             the user's samples: on the same), in the outputs' units; None for methods that need no
             law and for networks without such outputs.
         output_spread: The standard deviation of the original's outputs on them.
+        certificate: No output is further from the original's, for every input of norm at most
+            `certificate_radius`; None for a network that is no plain chain of layers. A fast bound,
+            of the network as it is given back; `coreprune.certify` finds better ones.
+        certificate_radius: The norm of inputs that it speaks of.
+        certificate_scope: "network", or "group" and why no bound of the whole network exists.
         repair: How it was repaired, None when it was not; the groups' records and the expected
             error speak of the network before, the measured error of the one after.
         curve: The price of every size, from the whole network down; empty for methods without.
@@ -240,6 +249,9 @@ class PruneResult:
     expected_error: float | None
     measured_error: float | None
     output_spread: float | None
+    certificate: float | None
+    certificate_radius: float | None
+    certificate_scope: str
     repair: RepairRecord | None
     curve: tuple[CurvePoint, ...]
     parameters_before: int

@@ -94,8 +94,11 @@ def chain_bound(
     change = _padded(first, torch.arange(len(space.centre)))
     delta = _linear_error(change, (first.bias[first.kept] - first.new_bias).double(), space)
     norm = float(torch.linalg.vector_norm(delta)) * (1 + gamma(len(delta) + 8))
-    layers, spaces = [delta], [space]
+    layers, spaces, seen = [delta], [space], first
     for before, stage in itertools.pairwise(stages):
+        if before is not first:
+            spaces = images(seen, spaces)
+        seen = before
         sums = neuron_sums(
             [
                 Block(
@@ -115,7 +118,6 @@ def chain_bound(
         norm = min((own_norm + passed_norm) * up, size)
         delta = delta.clamp_max(norm)
         layers.append(delta)
-        spaces = images(before, spaces)
     return ChainBound(bound=delta, norm=norm, layers=tuple(layers))
 
 

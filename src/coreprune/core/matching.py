@@ -39,6 +39,22 @@ def matched_stages(
     seen = list(zip(preactivations(original, x), preactivations(other, x), strict=True))
     everything = torch.arange(len(original[-1].points))
     kept = [injection(_distances(z, small)) for z, small in seen[:-1]] + [everything]
+    return stages_along(original, other, kept)
+
+
+def stages_along(
+    original: Sequence[Link], other: Sequence[Link], kept: Sequence[Tensor]
+) -> tuple[Stage, ...] | None:
+    """Both chains as stages, where it is known which neurons stand for which.
+
+    Args:
+        original: Layers, first to last.
+        other: As many.
+        kept: The original's neurons for those of the other, layer by layer, no two the same.
+
+    Returns:
+        The stages, or None where activations differ.
+    """
     pairs = list(zip(original, other, kept, strict=True))
     if not all(_agree(a, b, chosen) for a, b, chosen in pairs):
         return None
