@@ -34,8 +34,10 @@ RANKS = {
     "cutting": 8,
     "certify": 8,
     "prune": 9,
+    "verification": 9,
     "": 10,  # the public names
     "demo": 11,
+    "verification_text": 11,
     "report": 11,
     "cli": 12,
 }
