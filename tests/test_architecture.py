@@ -26,14 +26,18 @@ RANKS = {
     "finetune": 5,
     "result": 5,
     "inspection": 6,
+    "certificates": 5,
     "coresets": 6,
     "option_values": 6,
     "prospect": 7,
     "pricing": 8,
     "cutting": 8,
+    "certify": 8,
     "prune": 9,
+    "verification": 9,
     "": 10,  # the public names
     "demo": 11,
+    "verification_text": 11,
     "report": 11,
     "cli": 12,
 }

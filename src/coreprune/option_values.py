@@ -11,6 +11,7 @@ from coreprune.budget import Budget, Keep
 from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.laws.calls import Law
 from coreprune.queries.ball import Ball
+from coreprune.queries.bounded import Space
 from coreprune.queries.box import Box
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
@@ -61,7 +62,7 @@ def law_of(words: str) -> Law:
         Ball(radius=9.2)
     """
     if words.endswith((".npy", ".npz")):
-        return Samples(_array(Path(words)))
+        return Samples(array_of(Path(words)))
     kind, *texts = words.split(":")
     numbers = _numbers(texts)
     match kind, numbers:
@@ -86,6 +87,30 @@ def _numbers(texts: list[str]) -> list[float] | None:
         return None
 
 
+def space_of(radius: float | None, box: str | None) -> Space | None:
+    """The space that --radius or --box names, None where neither is given.
+
+    Raises:
+        BadParameter: When both are given.
+        ArgumentError: When the numbers are none.
+
+    Example:
+        >>> space_of(9.2, None)
+        Ball(radius=9.2)
+    """
+    if radius is not None and box is not None:
+        raise typer.BadParameter("give one of --radius, --box")
+    if radius is not None:
+        return Ball(radius)
+    if box is None:
+        return None
+    try:
+        low, high = map(float, box.split(":"))
+    except ValueError as reason:
+        raise ArgumentError(f"box must be LOW:HIGH, as 0:1; got {box!r}") from reason
+    return Box(low, high)
+
+
 def repair_of(words: str) -> Repair:
     """The limit that --repair names: steps as "2000", seconds as "60s".
 
@@ -103,7 +128,7 @@ def repair_of(words: str) -> Repair:
     raise ArgumentError(f"repair must be steps as 2000, or seconds as 60s; got {words!r}")
 
 
-def _array(path: Path) -> np.ndarray:
+def array_of(path: Path) -> np.ndarray:
     """The array of a .npy file, or the only one of an .npz file.
 
     Raises:

@@ -49,7 +49,7 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
     )
     rest, seen = list(consumer.passengers), None
     while rest and isinstance(norm := rest[0], Norm):
-        scale, shift = _scale_and_shift(norm, parameters)
+        scale, shift = scale_and_shift(norm, parameters)
         if seen is None:
             mean, variance = parameters[norm.mean].double(), parameters[norm.variance].double()
             seen = mean, variance
@@ -60,19 +60,20 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
     return Layer(
         points=points,
         bias=bias,
-        activation=compose(*(_activation(passenger, parameters) for passenger in rest)),
+        activation=compose(*(activation_of(passenger, parameters) for passenger in rest)),
         weights=parameters[consumer.affine.weight].to(points.device),
         seen=seen,
     )
 
 
-def _activation(passenger: Passenger, parameters: Parameters) -> Activation:
+def activation_of(passenger: Passenger, parameters: Parameters) -> Activation:
+    """A passenger as a function of each neuron."""
     if isinstance(passenger, Norm):
-        return affine(*_scale_and_shift(passenger, parameters))
+        return affine(*scale_and_shift(passenger, parameters))
     return passenger.build(*(parameters[name] for name in passenger.parameters))
 
 
-def _scale_and_shift(norm: Norm, parameters: Parameters) -> tuple[Tensor, Tensor]:
+def scale_and_shift(norm: Norm, parameters: Parameters) -> tuple[Tensor, Tensor]:
     """The map z ↦ scale·z + shift that a norm with frozen statistics is, in float64."""
     mean, variance = parameters[norm.mean].double(), parameters[norm.variance].double()
     scale = torch.rsqrt(variance + norm.eps)
