@@ -49,7 +49,7 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
     )
     rest, seen = list(consumer.passengers), None
     while rest and isinstance(norm := rest[0], Norm):
-        scale, shift = _scale_and_shift(norm, parameters)
+        scale, shift = scale_and_shift(norm, parameters)
         if seen is None:
             mean, variance = parameters[norm.mean].double(), parameters[norm.variance].double()
             seen = mean, variance
@@ -68,11 +68,11 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
 
 def _activation(passenger: Passenger, parameters: Parameters) -> Activation:
     if isinstance(passenger, Norm):
-        return affine(*_scale_and_shift(passenger, parameters))
+        return affine(*scale_and_shift(passenger, parameters))
     return passenger.build(*(parameters[name] for name in passenger.parameters))
 
 
-def _scale_and_shift(norm: Norm, parameters: Parameters) -> tuple[Tensor, Tensor]:
+def scale_and_shift(norm: Norm, parameters: Parameters) -> tuple[Tensor, Tensor]:
     """The map z ↦ scale·z + shift that a norm with frozen statistics is, in float64."""
     mean, variance = parameters[norm.mean].double(), parameters[norm.variance].double()
     scale = torch.rsqrt(variance + norm.eps)
