@@ -145,21 +145,21 @@ def _rows(reading: Reading) -> _Rows:
         )
     return _Rows(
         entries=both,
-        exact=torch.stack([slope, offset, bend], dim=1),
+        exact=torch.stack([slope, bend], dim=1),
         constants=nothing,
-        factor="one" if offset.any() else "positive",
+        factor="positive",
         free_bias=reading.free_bias,
-        slack=0.0 if offset.any() else slack,
+        slack=slack,
     )
 
 
 def _line(activation: Activation, bias: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-    """a, o and κ with φ_j(z) = a_j z + o_j + κ_j |z|, where φ is of that kind. Shapes (n,)."""
+    """a, o and κ with φ_j(z) = a_j z + o_j + κ_j |z|, where φ is that and o or κ is 0; (n,)."""
     envelope = activation.envelope
     if envelope is None:
         return None
     bend = torch.as_tensor(envelope.scale, dtype=torch.float64)
-    if bend.any() and torch.as_tensor(envelope.gap).any():
+    if bend.any() and any(torch.as_tensor(v).any() for v in (envelope.gap, envelope.offset)):
         return None
     slope, offset = (
         torch.as_tensor(value, dtype=torch.float64, device=bias.device)
