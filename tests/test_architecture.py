@@ -30,9 +30,10 @@ RANKS = {
     "coresets": 6,
     "option_values": 6,
     "prospect": 7,
+    "cutting": 7,
     "pricing": 8,
-    "cutting": 8,
     "certify": 8,
+    "removal": 8,
     "prune": 9,
     "verification": 9,
     "": 10,  # the public names

@@ -158,6 +158,23 @@ def test_a_method_without_a_law_has_no_line_about_one(command, tmp_path: Path) -
     assert "expected over" not in out
 
 
+def test_lossless_removes_what_is_not_needed(command, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = LeNet300100()
+    with torch.no_grad():
+        net.fc1.bias[:5] = -10 * net.fc1.weight[:5].norm(dim=1)
+    save_file(net.state_dict(), tmp_path / "lenet.safetensors")
+    common = ("prune", LENET, "--weights", tmp_path / "lenet.safetensors", "--input", "1x784")
+    code, out, err = command(
+        *common, "--lossless", "--queries", "ball:9.2", "-o", tmp_path / "small"
+    )
+    assert (code, err) == (0, "")
+    assert "note: fc1: 5 dead on the ball of radius 9.2" in out
+    small, x = coreprune.load(tmp_path / "small", into=LeNet300100()), torch.rand(9, 784) / 4
+    assert small.fc1.out_features == 295
+    torch.testing.assert_close(small(x), net(x))
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -165,6 +182,8 @@ def test_a_method_without_a_law_has_no_line_about_one(command, tmp_path: Path) -
         ("--keep", "fc1=0.5", "--keep", "fc1=0.7"),
         ("--neurons", "0.5", "--parameters", "0.5"),
         ("--keep", "0.5", "--parameters", "0.5"),
+        ("--lossless", "--keep", "0.5"),
+        ("--lossless", "--parameters", "0.5"),
         ("--keep", "half"),
         ("--keep", "=0.5"),
         ("--keep", "0.5", "--keep", "fc1=0.5"),

@@ -741,3 +741,215 @@ def test_a_network_of_buffers_alone_has_no_parameters_to_save():
 def test_an_infinite_error_is_null_in_json_which_has_no_infinity():
     result = dataclasses.replace(run("ReLU")[2], measured_error=math.inf)
     assert json.loads(json.dumps(result.to_json(), allow_nan=False))["measured_error"] is None
+
+
+def needless(dtype: torch.dtype = torch.float32) -> nn.Sequential:
+    """Some neurons of each layer are dead, constant, unread, or told by others."""
+    torch.manual_seed(0)
+    net = named(
+        a=nn.Linear(6, 20), r=nn.ReLU(), b=nn.Linear(20, 16), s=nn.ReLU(), c=nn.Linear(16, 3)
+    ).to(dtype)
+    with torch.no_grad():
+        net.a.bias[:4] = -4 * net.a.weight[:4].norm(dim=1)  # dead up to norm 4
+        net.a.weight[4], net.a.bias[4] = net.a.weight[10], net.a.bias[10]
+        net.a.weight[5], net.a.bias[5] = 3 * net.a.weight[11], 3 * net.a.bias[11]
+        net.a.weight[6] = 0
+        net.a.bias[6] = 2.0
+        net.b.weight[0], net.b.bias[0] = 0.5 * net.b.weight[9], 0.5 * net.b.bias[9]
+        net.b.bias[1] = -100.0
+        net.b.weight[:, 7] = 0
+        net.b.weight[:, 8] = 0
+        net.b.weight[2, 8] = 1.0  # read by a neuron only that nothing reads
+        net.c.weight[:, 2] = 0
+    return net
+
+
+def in_ball(radius: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    x = draw(256, 6).double()
+    return (radius * x / x.norm(dim=1, keepdim=True)).to(dtype)
+
+
+def test_without_a_loss_what_is_needless_goes_and_outputs_stay():
+    net = needless()
+    result = prune(net, draw(4, 6), lossless=True, queries=Ball(3.9))
+    x = in_ball(3.8)
+    torch.testing.assert_close(result.model(x), net(x), rtol=1e-5, atol=1e-6)
+    assert [len(record.kept) for record in result.groups] == [11, 13]
+    assert result.notes[0] == (
+        "a: 4 dead on the ball of radius 3.9, 1 constant, 1 duplicate, 1 collinear, 2 unread"
+    )
+    assert result.notes[1].startswith("b: 1 dead on the ball of radius ")
+    assert "1 collinear, 1 unread" in result.notes[1]
+    assert result.groups[0].query_radius == pytest.approx(3.9)
+    assert (result.method, result.law, result.curve) == (
+        "lossless",
+        "none: the method needs no law",
+        (),
+    )
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+def test_without_a_loss_a_second_run_finds_nothing():
+    once = prune(needless(), draw(4, 6), lossless=True, queries=Ball(3.9))
+    twice = prune(once.model, draw(4, 6), lossless=True, queries=Ball(3.9))
+    assert twice.parameters_after == once.parameters_after
+    assert twice.notes[-1].startswith("nothing can be removed without a loss")
+    for name, tensor in once.model.state_dict().items():
+        assert torch.equal(twice.model.state_dict()[name], tensor)
+
+
+def test_without_a_loss_a_network_that_needs_all_stays_as_it_is():
+    torch.manual_seed(0)
+    net = mlp(6, 12, 8, 3)
+    result = prune(net, draw(4, 6), lossless=True)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(result.model.state_dict()[name], tensor)
+    assert result.notes[-1] == "nothing can be removed without a loss: the model is as it was"
+    assert result.notes[0] == "0: nothing to remove"
+
+
+def test_a_larger_ball_has_fewer_dead_neurons():
+    within, beyond = (
+        prune(needless(), draw(4, 6), lossless=True, queries=Ball(radius)) for radius in (3.9, 4.1)
+    )
+    assert set(beyond.groups[0].kept) - set(within.groups[0].kept) == {0, 1, 2, 3}
+
+
+def test_the_ball_of_the_largest_example_or_sample_counts_without_a_law():
+    example = torch.cat([in_ball(2.0), in_ball(3.0)])
+    by_example = prune(needless(), example, lossless=True)
+    by_samples = prune(needless(), draw(4, 6), lossless=True, queries=Samples(example))
+    for result in (by_example, by_samples):
+        assert result.groups[0].query_radius == pytest.approx(3.0)
+        assert "4 dead on the ball of radius 3" in result.notes[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_without_a_loss_in_every_floating_point_type(dtype):
+    net = needless(dtype)
+    result = prune(net, draw(4, 6).to(dtype), lossless=True, queries=Ball(3.8))
+    x, eps = in_ball(3.7, dtype), torch.finfo(dtype).eps
+    assert [len(record.kept) for record in result.groups] == [11, 13]
+    assert {tensor.dtype for tensor in result.model.state_dict().values()} == {dtype}
+    torch.testing.assert_close(result.model(x), net(x), rtol=20 * eps, atol=20 * eps)
+
+
+def test_normalisations_ride_along_without_a_loss():
+    torch.manual_seed(0)
+    net = named(
+        a=nn.Linear(6, 12),
+        n=trained_norm(12),
+        r=nn.ReLU(),
+        m=trained_norm(12),
+        b=nn.Linear(12, 3),
+    ).eval()
+    with torch.no_grad():
+        net.n.bias[0] = -100.0
+        for tensor in (*net.a.parameters(), *net.n.parameters(), *net.m.parameters()):
+            tensor[3] = tensor[8]
+        for norm in (net.n, net.m):
+            norm.running_mean[3] = norm.running_mean[8]
+            norm.running_var[3] = norm.running_var[8]
+        net.a.weight[5], net.a.bias[5] = net.a.weight[9], net.a.bias[9]  # other statistics
+    result = prune(net, draw(4, 6), lossless=True)
+    x = in_ball(float(draw(4, 6).norm(dim=1).max()) * 0.99)
+    torch.testing.assert_close(result.model(x), net(x), rtol=1e-5, atol=1e-5)
+    assert result.groups[0].kept == (1, 2, 3, 4, 5, 6, 7, 9, 10, 11)
+    assert "1 constant, 1 duplicate" in result.notes[0]
+    assert len(result.model.n.running_mean) == len(result.model.m.weight) == 10
+
+
+@pytest.mark.parametrize("bias", ["own", "none", "shared"])
+def test_constants_go_only_into_a_bias_of_the_readers_own(bias):
+    torch.manual_seed(0)
+    net = Forward(
+        lambda net, x: net.b(torch.sigmoid(net.a(x))) + F.linear(x, net.weight, net.b.bias),
+        a=nn.Linear(6, 12),
+        b=nn.Linear(12, 3, bias=bias != "none"),
+    )
+    net.weight = nn.Parameter(draw(3, 6))
+    if bias == "own":
+        net.written = lambda net, x: net.b(torch.sigmoid(net.a(x)))
+    with torch.no_grad():
+        net.a.weight[2] = 0
+        net.a.weight[5], net.a.bias[5] = net.a.weight[4], net.a.bias[4]
+    result = prune(net, draw(4, 6), lossless=True)
+    assert result.groups[0].neurons_after == (10 if bias == "own" else 11)
+    torch.testing.assert_close(result.model(draw(4, 6)), net(draw(4, 6)))
+
+
+def test_every_reader_must_be_able_to_do_without_a_neuron():
+    case = CASES["heads with their own activations"]
+    torch.manual_seed(0)
+    net = case.make()
+    with torch.no_grad():
+        net.a.bias[0] = -100.0  # dead for b, not for c, which sees tanh
+        net.a.weight[3], net.a.bias[3] = 2 * net.a.weight[7], 2 * net.a.bias[7]
+        net.a.weight[4], net.a.bias[4] = net.a.weight[8], net.a.bias[8]
+        net.a.weight[5] = 0
+    result = prune(net, *case.args, lossless=True)
+    assert set(range(12)) - set(result.groups[0].kept) == {0, 5, 8}  # tanh of −100 is −1
+    assert_same_outputs(result.model, net, [called(case)])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CUTTABLE if CASES[name].passengers or not CASES[name].chain]
+)
+def test_without_a_loss_every_kind_of_network_gives_what_it_gave(name):
+    case = CASES[name]
+    net = built(case)
+    for parameter in net.parameters():
+        if parameter.ndim and len(parameter) > 5:
+            parameter.data[3] = parameter.data[5]
+    for buffer in net.buffers():
+        if buffer.ndim and len(buffer) > 5:
+            buffer.data[3] = buffer.data[5]
+    before = snapshot(net)
+    result = prune(net, **case.example, lossless=True)
+    assert snapshot(net) == before
+    assert all(record.kept[:6] != (0, 1, 2, 3, 4, 5) for record in result.groups)
+    assert_same_outputs(result.model, net, [called(case), called(case, times=3)])
+
+
+def test_behind_a_residual_sum_only_what_needs_no_bound_goes():
+    torch.manual_seed(0)
+    net = Forward(
+        lambda net, x: net.c(net.b((x + net.z(x)).relu()).relu()),
+        z=nn.Linear(6, 6),
+        b=nn.Linear(6, 12),
+        c=nn.Linear(12, 3),
+    )
+    with torch.no_grad():
+        net.b.bias[0] = -1000.0
+        net.b.weight[3], net.b.bias[3] = net.b.weight[7], net.b.bias[7]
+    result = prune(net, draw(4, 6), lossless=True)
+    assert result.notes[0] == "b: 1 duplicate; no bound of its inputs is known"
+    assert result.groups[0].query_radius is None
+
+
+def test_without_a_loss_a_layer_whose_width_is_fixed_is_restored():
+    case = CASES["hard-coded width"]
+    torch.manual_seed(0)
+    net = case.make()
+    with torch.no_grad():
+        for layer in (net.a, net.b):
+            layer.weight[0], layer.bias[0] = layer.weight[1], layer.bias[1]
+    result = prune(net, *case.args, lossless=True)
+    reasons = {entry.name: entry.reason for entry in result.whole}
+    assert "its width is fixed" in reasons["a"]
+    assert [(record.name, record.neurons_after) for record in result.groups] == [("b", 9)]
+    assert_same_outputs(result.model, net, [called(case)])
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({}, "exactly one of keep and lossless"),
+        ({"keep": 0.5, "lossless": True}, "exactly one of keep and lossless"),
+        ({"lossless": True, "round_to": 8}, "without order, round_to and repair"),
+        ({"lossless": True, "order": "top_down"}, "without order, round_to and repair"),
+    ],
+)
+def test_a_target_or_lossless_must_be_given(given, complaint):
+    with pytest.raises(ArgumentError, match=complaint):
+        prune(mlp(6, 12, 3), draw(4, 6), **given)

@@ -133,6 +133,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     error: Annotated[
         float | None, typer.Option(help="expected error of the outputs, in their units")
     ] = None,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="remove only what outputs do not depend on")
+    ] = False,
     method: Annotated[str, typer.Option(help=", ".join(METHODS))] = "optimal",
     order: Annotated[str | None, typer.Option(help=" or ".join(get_args(Order)))] = None,
     queries: Annotated[str | None, typer.Option(help=f"inputs to plan for: {LAWS}")] = None,
@@ -169,13 +172,14 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             )
         _print_curve(points, as_json=as_json)
         return
-    wanted = keep_of(keep or [], budgets)
+    wanted = keep_of(keep or [], budgets, lossless=lossless)
     target = _new_directory(output)
     with shown_progress() as tell:
         result = coreprune.prune(
             _model(model, weights),
             _examples(shapes),
             keep=wanted,
+            lossless=lossless,
             order=cast("Order | None", order),
             repair=None if repair is None else repair_of(repair),
             progress=tell,

@@ -1,6 +1,6 @@
 """Cut every group for which the model stays sound, and restore those for which it does not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Generator
@@ -62,6 +62,13 @@ class Outcome:
     restored: tuple[Whole, ...] = ()
 
 
+IsSound = Callable[[Group, Outcome], bool]
+"""Whether the network still does what it did after one more group was cut."""
+
+CutEach = Callable[[Outcome, IsSound | None], Outcome]
+"""Cuts all groups, or those of which it is asked whether they are sound and told so."""
+
+
 def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
     """Cut all groups; where that breaks the model, again one by one, restoring those that do.
 
@@ -76,7 +83,39 @@ def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
     Raises:
         UnsupportedModelError: When every group breaks it.
     """
-    outcome = _cut_each(plan, Outcome(parameters=subject.graph.parameters), tell=tell)
+
+    def cut_each(outcome: Outcome, is_sound: IsSound | None) -> Outcome:
+        return _cut_each(plan, outcome, tell=tell, is_sound=is_sound)
+
+    outcome = checked(subject, plan.groups, cut_each, tell=tell)
+    if not outcome.cuts:
+        listing = "; ".join(
+            f"{entry.name}: {entry.reason}"
+            for entry in outcome.restored
+            if entry.reason != RIDES_WITH_NONE
+        )
+        raise UnsupportedModelError(f"no layer can be cut soundly: {listing}")
+    return outcome
+
+
+def checked(
+    subject: Subject, groups: Sequence[Group], cut_each: CutEach, *, tell: Progress
+) -> Outcome:
+    """What cutting gives, after a second pass without the groups that break the model.
+
+    Args:
+        subject: The model under work.
+        groups: The groups that may be cut.
+        cut_each: Cuts them.
+        tell: Called as (what, done, of).
+
+    Returns:
+        The outcome; nothing is cut in it when every group breaks the model.
+    """
+    start = Outcome(parameters=subject.graph.parameters)
+    outcome = cut_each(start, None)
+    if not outcome.cuts:
+        return outcome
     tell("checking", 0, 1)
     if _violation(subject, outcome) is None:
         return outcome
@@ -87,15 +126,12 @@ def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
         restored.extend([Whole(name=group.name, reason=reason)] if reason else [])
         return reason is None
 
-    start = Outcome(parameters=subject.graph.parameters)
-    outcome = _cut_each(plan, start, tell=tell, is_sound=is_sound)
-    if not outcome.cuts:
-        listing = "; ".join(f"{entry.name}: {entry.reason}" for entry in restored)
-        raise UnsupportedModelError(f"no layer can be cut soundly: {listing}")
+    outcome = cut_each(start, is_sound)
+    restored = [entry for entry in restored if entry.name not in outcome.records]
     names = {entry.name for entry in restored}
     restored += [
         Whole(name=passenger, reason=RIDES_WITH_NONE)
-        for group in plan.groups
+        for group in groups
         if group.name in names
         for passenger in passengers_of(group)
     ]
@@ -120,7 +156,7 @@ def _cut_each(
     outcome: Outcome,
     *,
     tell: Progress,
-    is_sound: Callable[[Group, Outcome], bool] | None = None,
+    is_sound: IsSound | None = None,
 ) -> Outcome:
     """Cut the groups one after the other, each seeing the network as the earlier ones left it.
 

@@ -24,23 +24,28 @@ LAWS = (
 )
 
 
-def keep_of(keep: list[str], budgets: dict[str, float | None]) -> Keep:
+def keep_of(
+    keep: list[str], budgets: dict[str, float | None], *, lossless: bool = False
+) -> Keep | None:
     """The one target among the options.
 
     Args:
         keep: What --keep says, once or more often.
         budgets: The budgets' options by their targets, None where not given.
+        lossless: Whether --lossless was given.
 
     Returns:
-        A share, shares by layer, or a budget.
+        A share, shares by layer, or a budget; None for --lossless.
 
     Raises:
         BadParameter: When there is no target, or more than one.
     """
     given = {name: value for name, value in budgets.items() if value is not None}
-    if len(given) + bool(keep) != 1:
+    if len(given) + bool(keep) + lossless != 1:
         names = ", ".join(f"--{name}" for name in budgets)
-        raise typer.BadParameter(f"give one of --keep, {names}")
+        raise typer.BadParameter(f"give one of --keep, {names}, --lossless")
+    if lossless:
+        return None
     return _shares(keep) if keep else Budget(**given)
 
 

@@ -83,15 +83,7 @@ def survey(
         ArgumentError: When an option breaks its rule.
         UnsupportedModelError: When nothing can be cut, or weights are not finite.
     """
-    _check(options)
-    tell("reading the model", 0, 1)
-    subject = prepare(
-        model,
-        example_inputs,
-        example_kwargs=options.example_kwargs,
-        dynamic_shapes=options.dynamic_shapes,
-    )
-    partition = _partition(subject, options.skip)
+    subject, partition = read_groups(model, example_inputs, options, tell=tell)
     space = query_space(subject, partition.groups, queries=options.queries, seed=int(options.seed))
     choice = choose_law(options.queries, subject, partition.groups)
     moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(options.seed))
@@ -110,6 +102,39 @@ def survey(
         prices=prices,
         notes=(*subject.graph.notes, *([] if note is None else [note])),
     )
+
+
+def read_groups(
+    model: nn.Module,
+    example_inputs: Any,  # noqa: ANN401
+    options: Options,
+    *,
+    tell: Progress,
+) -> tuple[Subject, Partition]:
+    """Read a model and find its groups.
+
+    Args:
+        model: A module; it is not touched.
+        example_inputs: As `coreprune.prune` takes them.
+        options: What the user says.
+        tell: Called as (what, done, of).
+
+    Returns:
+        The model under work and its groups, at least one.
+
+    Raises:
+        ArgumentError: When an option breaks its rule.
+        UnsupportedModelError: When nothing can be cut, or weights are not finite.
+    """
+    _check(options)
+    tell("reading the model", 0, 1)
+    subject = prepare(
+        model,
+        example_inputs,
+        example_kwargs=options.example_kwargs,
+        dynamic_shapes=options.dynamic_shapes,
+    )
+    return subject, _partition(subject, options.skip)
 
 
 def _costs(subject: Subject, groups: Sequence[Group]) -> dict[str, Cost]:

@@ -21,6 +21,7 @@ from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.impressions import Impressions
+from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair, Repaired
 from coreprune.repair import repair as teach
 from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
@@ -30,7 +31,6 @@ from coreprune.shells.torch_module.modules import copied, with_tensors
 from coreprune.sizes.curve import price_curve
 
 Order = Literal["top_down", "bottom_up"]
-NO_LAW = "none: the method needs no law"
 
 REPAIRED = 256
 """Queries in a step of repair, where they are drawn."""
@@ -43,7 +43,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     model: nn.Module,
     example_inputs: Any,  # noqa: ANN401
     *,
-    keep: Keep,
+    keep: Keep | None = None,
+    lossless: bool = False,
     method: Method = "optimal",
     order: Order | None = None,
     queries: Law | None = None,
@@ -63,6 +64,9 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             Only its shapes matter, and its norm unless `queries` is given.
         keep: A share of neurons in (0, 1], a mapping from layer name to share (layers that it does
             not name stay whole), or a `Budget`.
+        lossless: Instead of `keep`: remove what outputs do not depend on for inputs no larger than
+            `queries` or the examples (neurons that never change, are read by nothing, or are told
+            by others) and leave the rest. Method, order, `round_to` and `repair` have no say.
         method: "optimal" (least expected error, with optimal weights), "backward" or "forward" (its
             first step alone, or the other greedy order), "priority" (exact width, unbiased),
             "importance" (the paper's; the width is random, `keep` its expectation), "uniform" or
@@ -101,24 +105,30 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, "Data-Independent Neural Pruning via
         Coresets".
     """
-    check_keep(keep)
+    if (keep is None) != bool(lossless):
+        raise ArgumentError(
+            f"exactly one of keep and lossless must be given, got keep={keep!r} and "
+            f"lossless={lossless!r}; pass keep=0.5 to drop half of the neurons, or lossless=True"
+        )
+    if lossless and (order is not None or repair is not None or round_to != 1):
+        raise ArgumentError("lossless=True must be given without order, round_to and repair")
+    if keep is not None:
+        check_keep(keep)
     if order is not None and order not in get_args(Order):
         raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
     tell = progress or silent
-    prospect = survey(
-        model,
-        example_inputs,
-        Options(
-            method=method,
-            queries=queries,
-            round_to=round_to,
-            skip=skip,
-            example_kwargs=example_kwargs,
-            dynamic_shapes=dynamic_shapes,
-            seed=seed,
-        ),
-        tell=tell,
+    options = Options(
+        method=method,
+        queries=queries,
+        round_to=round_to,
+        skip=skip,
+        example_kwargs=example_kwargs,
+        dynamic_shapes=dynamic_shapes,
+        seed=seed,
     )
+    if keep is None:
+        return remove(model, example_inputs, options, tell=tell)
+    prospect = survey(model, example_inputs, options, tell=tell)
     subject, groups = prospect.subject, prospect.partition.groups
     order = order or ("bottom_up" if follows_a_path(method) else "top_down")
     prices = prospect.prices.prices

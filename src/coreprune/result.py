@@ -24,8 +24,10 @@ class GroupRecord:
         neurons_after: m.
         kept: The indices of the neurons kept, sorted.
         num_draws: Draws made, for sampling with replacement, else None.
-        query_radius: β, the largest norm of this layer's input that was planned for.
-        total_sensitivity: t = Σ_j s_j, in the units of the consumers' inputs.
+        query_radius: β, the largest norm of this layer's input that was planned for; None where
+            neurons were removed without a loss and no bound is known.
+        total_sensitivity: t = Σ_j s_j, in the units of the consumers' inputs; None where
+            neurons were removed without a loss.
         guaranteed_error: ε such that, with probability 0.95 over the draws, every output of every
             consumer is within ε of what it was before this layer was cut, for every layer input of
             norm at most β; None where no theorem speaks of the method or the activation.
@@ -47,8 +49,8 @@ class GroupRecord:
     neurons_after: int
     kept: tuple[int, ...]
     num_draws: int | None
-    query_radius: float
-    total_sensitivity: float
+    query_radius: float | None
+    total_sensitivity: float | None
     guaranteed_error: float | None
     expected_error: float | None
     output_error: float | None

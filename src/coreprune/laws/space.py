@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
-from coreprune.laws.calls import Law, calls_of, drawn_calls, only_input
+from coreprune.laws.calls import Law, calls_of, drawn_calls, input_values, only_input
 from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
 from coreprune.queries.samples import Samples
@@ -76,6 +76,46 @@ def query_space(
     radii = {group.name: norms[group.producer.weight] for group in groups}
     _check_radii(radii, "queries" if isinstance(queries, Samples) else "example_inputs")
     return QuerySpace(radii=radii, words=f"layer inputs no larger than on {' and '.join(words)}")
+
+
+def input_radii(
+    subject: Subject, groups: Sequence[Group], *, queries: Law | None, seed: int
+) -> dict[str, float]:
+    """The radius of the ball of the network's inputs, for the layers that read these as they are.
+
+    Args:
+        subject: The model under work.
+        groups: Its groups.
+        queries: As in `query_space`; of samples the ball that holds all of them.
+        seed: As in `query_space`.
+
+    Returns:
+        β by the weights of the groups' layers; nothing for layers that read something else, and
+        nothing at all for a network with other inputs than one of floating-point type.
+
+    Raises:
+        ArgumentError: When a bounded law is given for such a network.
+    """
+    image = only_input(subject.call)
+    ball = _ball_of_law(queries, image)
+    if image is None:
+        return {}
+    if isinstance(queries, Samples):
+        images = (only_input(call) for call in calls_of(queries, subject, seed=seed))
+        balls = [None if one is None else _ball_of(one) for one in images]
+        known = [one.radius for one in balls if one is not None]
+        ball = Ball(max(known)) if known and len(known) == len(balls) else None
+    elif ball is None:
+        ball = _ball_of(image)
+    if ball is None:
+        return {}
+    shapes, numbers = subject.graph.shapes, image[0].numel()
+    roots = {  # every row of these is a part of one example
+        value
+        for value in subject.graph.inputs | input_values(subject.graph)
+        if len(shapes.get(value, ())) >= 2 and numbers % shapes[value][-1] == 0
+    }
+    return {group.producer.weight: ball.radius for group in groups if group.producer.input in roots}
 
 
 def _ball_of_law(queries: Law | None, image: Tensor | None) -> Ball | None:

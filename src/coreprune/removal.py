@@ -1,0 +1,180 @@
+"""Pruning without a loss: what a network does not need goes, and its outputs stay what they are."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from coreprune.core.lossless import Reason
+from coreprune.coresets.lossless import lossless_cut, note_of, radii_behind, record_of
+from coreprune.cutting import IsSound, Outcome, checked
+from coreprune.graph.cut import Cut, shrink
+from coreprune.graph.groups import Group
+from coreprune.laws.space import input_radii
+from coreprune.progress import Progress
+from coreprune.prospect import Options, read_groups
+from coreprune.result import PruneResult, WholeRecord
+from coreprune.shells.torch_module.files import tensors_hash
+from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.modules import with_tensors
+
+NO_LAW = "none: the method needs no law"
+
+NOTHING = "nothing can be removed without a loss: the model is as it was"
+
+
+def remove(
+    model: nn.Module,
+    example_inputs: Any,  # noqa: ANN401
+    options: Options,
+    *,
+    tell: Progress,
+) -> PruneResult:
+    """Remove the neurons that a network does not need; see `coreprune.prune(lossless=True)`.
+
+    Args:
+        model: A module; it is not touched.
+        example_inputs: As `coreprune.prune` takes them.
+        options: What the user says; the method is not asked.
+        tell: Called as (what, done, of).
+
+    Returns:
+        The smaller model, or the same one with a note when it needs everything.
+
+    Raises:
+        ArgumentError: When an option breaks its rule.
+        UnsupportedModelError: When nothing can be cut, or weights are not finite.
+    """
+    subject, partition = read_groups(model, example_inputs, options, tell=tell)
+    radii = input_radii(subject, partition.groups, queries=options.queries, seed=int(options.seed))
+    pass_ = _Removing(groups=partition.groups, radii=radii, tell=tell)
+    outcome = checked(subject, partition.groups, pass_.remove_each, tell=tell)
+    changed = {
+        name: tensor
+        for name, tensor in outcome.parameters.items()
+        if tensor is not subject.graph.parameters[name]
+    }
+    trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
+    records = [
+        outcome.records[group.name] for group in partition.groups if group.name in outcome.records
+    ]
+    notes = [
+        note_of(
+            record.name,
+            pass_.reasons.get(record.name, {}),
+            query_radius=math.inf if record.query_radius is None else record.query_radius,
+        )
+        for record in records
+    ]
+    return PruneResult(
+        model=with_tensors(subject.source, changed),
+        groups=tuple(records),
+        whole=tuple(
+            WholeRecord(name=entry.name, reason=entry.reason)
+            for entry in (*partition.whole, *outcome.restored)
+        ),
+        method="lossless",
+        order="bottom_up",
+        seed=int(options.seed),
+        query_space=_words(radii),
+        law=NO_LAW,
+        expected_error=None,
+        measured_error=None,
+        output_spread=None,
+        repair=None,
+        curve=(),
+        parameters_before=sum(tensor.numel() for tensor in trained.values()),
+        parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
+        original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
+        original_hash=tensors_hash(original),
+        notes=(*subject.graph.notes, *notes, *([] if outcome.cuts else [NOTHING])),
+    )
+
+
+def _words(radii: Mapping[str, float]) -> str:
+    if not radii:
+        return "all inputs: no layer that can be cut reads the network's input as it is"
+    return f"inputs of norm at most {max(radii.values()):.4g}"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Removing:
+    """Passes over the groups until nothing more goes.
+
+    Attributes:
+        groups: In order of execution.
+        radii: Of the inputs of the layers that read the network's input, by their weights.
+        tell: Called as (what, done, of).
+        reasons: Why neurons went, by group and index in the original.
+    """
+
+    groups: Sequence[Group]
+    radii: Mapping[str, float]
+    tell: Progress
+    reasons: dict[str, dict[int, Reason]] = field(default_factory=dict)
+
+    def remove_each(self, outcome: Outcome, is_sound: IsSound | None) -> Outcome:
+        """Remove from group after group, and again: what only removed neurons read goes next.
+
+        A group for which that is not sound stays as it was.
+        """
+        self.reasons = {}
+        refused: set[str] = set()
+        while True:
+            before = len(refused), sum(len(reasons) for reasons in self.reasons.values())
+            outcome = self._pass(outcome, is_sound, refused)
+            if before == (len(refused), sum(len(reasons) for reasons in self.reasons.values())):
+                return outcome
+
+    def _pass(self, outcome: Outcome, is_sound: IsSound | None, refused: set[str]) -> Outcome:
+        radii = dict(self.radii)
+        for done, group in enumerate(self.groups):
+            self.tell("removing", done, len(self.groups))
+            radius = radii.get(group.producer.weight, math.inf)
+            present = _present(group, outcome)
+            now = replace(group, neurons=len(present))
+            cut, removal = lossless_cut(now, outcome.parameters, query_radius=radius)
+            kept = present[cut.indices.cpu()]
+            trial = outcome
+            if removal.reasons and group.name not in refused:
+                trial = _after(outcome, group, cut, kept=kept)
+                if is_sound is not None and not is_sound(group, trial):
+                    refused.add(group.name)
+                    trial = outcome
+            if trial is not outcome:
+                own = self.reasons.setdefault(group.name, {})
+                own |= {int(present[j]): reason for j, reason in removal.reasons.items()}
+            if group.name not in refused:
+                record = record_of(group, kept, query_radius=radius)
+                trial = replace(trial, records={**trial.records, group.name: record})
+            outcome = trial
+            radii |= radii_behind(
+                replace(group, neurons=len(_present(group, outcome))),
+                outcome.parameters,
+                query_radius=radius,
+            )
+        return outcome
+
+
+def _present(group: Group, outcome: Outcome) -> Tensor:
+    """The neurons of a group that are left, by their indices in the original. Shape (m,)."""
+    record = outcome.records.get(group.name)
+    return torch.arange(group.neurons) if record is None else torch.tensor(record.kept)
+
+
+def _after(outcome: Outcome, group: Group, cut: Cut, *, kept: Tensor) -> Outcome:
+    """The outcome after one more cut of a group, all cuts of which count as one."""
+    earlier = [one for one in outcome.cuts if one.group is group]
+    names = {name for one in (*earlier, cut) for name in one.shifts}
+    whole = Cut(
+        group=group,
+        indices=kept,
+        weights=cut.weights,
+        # Of earlier shifts rows may have gone since: what stands there now is in the parameters.
+        shifts={name: cut.shifts.get(name, torch.zeros(())) for name in names},
+    )
+    others = [one for one in outcome.cuts if one.group is not group]
+    return replace(outcome, parameters=shrink(outcome.parameters, cut), cuts=(*others, whole))
