@@ -219,7 +219,7 @@ def _print_curve(points: Sequence[CurvePoint], *, as_json: bool) -> None:
                 f"{point.expected_error:.3g}",
                 " ".join(f"{name}={width}" for name, width in point.widths.items()),
             )
-            for point in points[:: max(1, len(points) // ROWS)]
+            for point in (*points[: -1 : max(1, len(points) // ROWS)], points[-1])
         ],
         caption="errors: root mean square change of the outputs, in their units",
     )

@@ -191,7 +191,7 @@ def _cut_each(
 
 def _selected(plan: Plan, run: Run, group: Group, *, outcome: Outcome) -> Selection | None:
     """The neurons of a group that stay, seen from the network as earlier cuts left it."""
-    if not follows_a_path(plan.method):
+    if not follows_a_path(plan.method) or plan.widths[group.name] == group.neurons:
         return None
     views = run.views(group, outcome.parameters)
     rows = {cut.group.producer.weight: cut.indices for cut in outcome.cuts}

@@ -105,17 +105,9 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, "Data-Independent Neural Pruning via
         Coresets".
     """
-    if (keep is None) != bool(lossless):
-        raise ArgumentError(
-            f"exactly one of keep and lossless must be given, got keep={keep!r} and "
-            f"lossless={lossless!r}; pass keep=0.5 to drop half of the neurons, or lossless=True"
-        )
     if lossless and (order is not None or repair is not None or round_to != 1):
         raise ArgumentError("lossless=True must be given without order, round_to and repair")
-    if keep is not None:
-        check_keep(keep)
-    if order is not None and order not in get_args(Order):
-        raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
+    _check(keep, lossless=lossless, order=order, repair=repair)
     tell = progress or silent
     options = Options(
         method=method,
@@ -129,6 +121,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     if keep is None:
         return remove(model, example_inputs, options, tell=tell)
     prospect = survey(model, example_inputs, options, tell=tell)
+    _check_units(keep, prospect)
     subject, groups = prospect.subject, prospect.partition.groups
     order = order or ("bottom_up" if follows_a_path(method) else "top_down")
     prices = prospect.prices.prices
@@ -180,7 +173,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         seed=int(seed),
         query_space=plan.space.words,
         law=prospect.words if change is not None or prices else NO_LAW,
-        expected_error=_expected(outcome.records.values()),
+        expected_error=_expected(outcome.records.values(), prospect),
         measured_error=change.error if change else None,
         output_spread=change.spread if change else None,
         certificate=certificate,
@@ -201,7 +194,39 @@ def _saved(keep: Keep) -> str:
     return keep.kind if isinstance(keep, Budget) and keep.kind != "error" else "parameters"
 
 
-def _expected(records: Iterable[GroupRecord]) -> float | None:
+def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: Repair | None) -> None:
+    if (keep is None) != bool(lossless):
+        raise ArgumentError(
+            f"exactly one of keep and lossless must be given, got keep={keep!r} and "
+            f"lossless={lossless!r}; pass keep=0.5 to drop half of the neurons, or lossless=True"
+        )
+    if keep is not None:
+        check_keep(keep)
+    if order is not None and order not in get_args(Order):
+        raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
+    if repair is not None and not isinstance(repair, Repair):
+        raise ArgumentError(
+            f"repair must be coreprune.Repair(...), got {repair!r}; pass Repair(seconds=60)"
+        )
+
+
+def _check_units(keep: Keep, prospect: Prospect) -> None:
+    """Refuse a budget in the outputs' units where errors are not in them.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
+    if isinstance(keep, Budget) and keep.kind == "error" and prospect.prices.responses.note:
+        raise ArgumentError(
+            f"{keep} needs outputs that have derivatives by the layers that are cut; "
+            "name a size, as Budget(parameters=0.5)"
+        )
+
+
+def _expected(records: Iterable[GroupRecord], prospect: Prospect) -> float | None:
+    """What the outputs change by, None where errors are not in their units."""
+    if prospect.prices.responses.note:
+        return None
     errors = [record.output_error for record in records]
     known = [error for error in errors if error is not None]
     return math.hypot(*known) if len(known) == len(errors) else None

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from coreprune.core.coreset import Method, Sampler, select
 from coreprune.core.reconstruction import expected_error
 from coreprune.core.sample_size import error_of_draws, spread
-from coreprune.core.selection.paths import Reader, solved
+from coreprune.core.selection.paths import Reader, follows_a_path, solved
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
 from coreprune.core.subset import WeightedSubset, reweighted
 from coreprune.coresets.moments import View
@@ -93,7 +93,9 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
             generator=generator,
         )
         subsets = _split(subset, layers)
-    errors = _errors(selection, subsets) if selection is not None else (None, None)
+    errors: tuple[float | None, float | None] = (None, None)
+    if follows_a_path(method):
+        errors = (0.0, 0.0) if selection is None else _errors(selection, subsets)
     record = GroupRecord(
         name=group.name,
         passengers=passengers_of(group),

@@ -23,7 +23,7 @@ from coreprune.core.reconstruction import refitted
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
-from coreprune.laws.calls import Law, drawn
+from coreprune.laws.calls import Law, drawn, input_values
 from coreprune.laws.chains import chained, remembers
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
@@ -38,6 +38,10 @@ ROWS_A_NEURON, LEAST_ROWS = 10, 10_000
 
 KEPT = 2**28
 """Numbers in queries that are kept because they are dear to make; more are made anew each time."""
+
+
+SMALLEST = 1e-30
+"""The least variance of inputs that are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,10 +72,10 @@ class GroupMoments:
         self, subject: Subject, groups: Sequence[Group], *, law: Law | None, seed: int
     ) -> None:
         self.subject, self.groups, self.seed = subject, groups, seed
-        self.law: Law = law or Gaussian()
         self.is_matched = law is None
         chain = chained(subject.graph, groups)
         self.remembers = self.is_matched and remembers(groups, chain)
+        self.law: Law = law or recalled_law(subject, groups) or Gaussian()
         self.closed = chain if isinstance(self.law, Gaussian) else frozenset()
         self.feeders = {
             consumer.affine.weight: (group, position)
@@ -95,10 +99,6 @@ class GroupMoments:
 
     def input_moments(self, layers: Sequence[Layer]) -> Isotropic:
         """The law of the network's input as the layers that read it see it."""
-        told = next((layer for layer in layers if layer.seen is not None), None)
-        if self.is_matched and told is not None and told.seen is not None:
-            mean, variance = told.seen
-            return recovered_inputs(told.points, told.bias, mean=mean, variance=variance)
         assert isinstance(self.law, Gaussian)  # no other law has a closed form
         return self.law.moments(layers[0].points.shape[1])
 
@@ -248,6 +248,22 @@ class Run:
             activation_moments(self.source.before_activation(layer, inputs), layer.activation)
             for layer in layers
         )
+
+
+def recalled_law(subject: Subject, groups: Sequence[Group]) -> Gaussian | None:
+    """The inputs that a batch normalisation behind the first layer remembers, None without one."""
+    graph = subject.graph
+    for group in groups:
+        if group.producer.input in input_values(graph):
+            for consumer in group.consumers:
+                layer = layer_of(group, consumer, graph.parameters)
+                if layer.seen is not None:
+                    mean, variance = layer.seen
+                    inputs = recovered_inputs(
+                        layer.points, layer.bias, mean=mean, variance=variance
+                    )
+                    return Gaussian(max(inputs.variance, SMALLEST) ** 0.5, mean=inputs.mean)
+    return None
 
 
 def _plain(consumer: Consumer, moments: Moments, parameters: Parameters) -> View:

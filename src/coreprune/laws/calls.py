@@ -86,15 +86,23 @@ def drawn_calls(subject: Subject, sample: Sample, *, most: int = MOST) -> Iterat
         Calls with other inputs as in the example, of the example's batch size at the least.
     """
     least = 1
-    example = only_input(subject.call)
-    if example is not None:
-        batch = min(most, max(FEWEST, NUMBERS // example[0].numel()))
+    if numbers := _numbers_of_one(subject.call):
+        batch = min(most, max(FEWEST, NUMBERS // numbers))
         trial = _trial(subject, sample, batch)
         if trial is not None:
             yield trial
             least = batch
     while True:
         yield _drawn(subject, sample, least)
+
+
+def _numbers_of_one(call: Call) -> int:
+    """What one example holds where all inputs are floating-point and share a batch axis, else 0."""
+    tensors = call.tensors()
+    alike = {len(tensor) if tensor.ndim > 1 else -1 for tensor in tensors}
+    if len(alike) != 1 or alike & {-1, 0} or not all(t.is_floating_point() for t in tensors):
+        return 0
+    return sum(tensor[0].numel() for tensor in tensors)
 
 
 def first_points(graph: Graph) -> Tensor | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.export import ExportedProgram
 
 from coreprune.shells.torch_module.calls import ONE_THREAD, Call, first_line, run
@@ -87,6 +87,8 @@ def _export(
     dynamic_shapes: Any,  # noqa: ANN401
 ) -> tuple[ExportedProgram | None, str]:
     note = ""
+    if dynamic_shapes is None and _takes_names_of_fx(module):
+        module = _Holder(module)
     for strict in (False, True):
         try:
             with torch.no_grad(), _quiet():
@@ -97,6 +99,27 @@ def _export(
         except Exception as reason:  # noqa: BLE001 (tracing runs the user's code: anything may come)
             note = note or f"{type(reason).__name__}: {first_line(reason)}"
     return None, note
+
+
+HELD = "coreprune_held"
+"""What the name of every parameter begins with where a module was exported within a holder."""
+
+
+class _Holder(nn.Module):
+    """A module one level down, where its children's names are free."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.add_module(HELD, module)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        return self.get_submodule(HELD)(*args, **kwargs)
+
+
+def _takes_names_of_fx(module: nn.Module) -> bool:
+    """Whether a layer is called as an attribute of torch's graph modules: "code" or "graph", say."""
+    own = {name for name, _ in (*module.named_children(), *module.named_parameters(recurse=False))}
+    return any(hasattr(fx.GraphModule, name) or name == "meta" for name in own)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from coreprune.graph.ir import (
     Reshape,
     parameters_of,
 )
-from coreprune.shells.torch_module.export import Part
+from coreprune.shells.torch_module.export import HELD, Part
 from coreprune.shells.torch_module.operators import (
     CASTS,
     RESHAPES,
@@ -151,7 +151,8 @@ class _Lowering:
         self.parameter_names: dict[str, str] = {}
         for spec in self.program.graph_signature.input_specs:
             if spec.kind in {InputKind.PARAMETER, InputKind.BUFFER} and spec.target is not None:
-                full = f"{part.prefix}.{spec.target}" if part.prefix else spec.target
+                target = spec.target.removeprefix(f"{HELD}.")
+                full = f"{part.prefix}.{target}" if part.prefix else target
                 self.parameter_names[spec.arg.name] = names.get(full, full)
 
     def nodes(self) -> Iterator[Node]:
