@@ -437,7 +437,7 @@ BAD_ARGUMENTS = {
     "negative keep": ({"keep": -0.5}, "got -0.5"),
     "keep of NaN": ({"keep": float("nan")}, "got nan"),
     "keep in words": ({"keep": "half"}, "got 'half'"),
-    "no keep": ({"keep": None}, "got None"),
+    "no keep": ({"keep": None}, "got keep=None"),
     "keep as truth": ({"keep": True}, "got True"),
     "keep by name of 2": ({"keep": {"0": 2}}, r"keep\['0'\] must be a number in \(0, 1\], got 2"),
     "keep by a wrong name": ({"keep": {"7": 0.5, "4": 0.5}}, "keep names 4, 7, .*that can: 0, 2"),
