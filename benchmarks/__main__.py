@@ -2,10 +2,11 @@
 
 import sys
 
-from benchmarks import import_time, sampling, selecting
+from benchmarks import import_time, sampling, selecting, whole_network
 
 SHARE, LIMIT = 0.1, 5.0
 SELECTING_LIMIT = 5.0
+SECONDS_LIMIT = 1.0
 
 
 def main() -> int:
@@ -13,10 +14,12 @@ def main() -> int:
 
     Returns:
         The exit status: 1 when importance sampling at keep 0.1 takes more than 5 × vector_norm, or
-        choosing and reweighting by the default method more than 5 × its Gram matrix.
+        choosing and reweighting by the default method more than 5 × its Gram matrix, or a small
+        network in closed form more than a second.
     """
     ratio = sampling.main()[SHARE]
     selected = selecting.main()["optimal"]
+    seconds = whole_network.main()["closed form"]
     import_time.main()
     misses = []
     if ratio > LIMIT:
@@ -28,6 +31,11 @@ def main() -> int:
         misses.append(
             f"optimal takes {selected:.1f} × the Gram matrix of its queries; "
             f"it must take at most {SELECTING_LIMIT}"
+        )
+    if seconds > SECONDS_LIMIT:
+        misses.append(
+            f"LeNet-300-100 takes {seconds:.1f} s in closed form; "
+            f"it must take at most {SECONDS_LIMIT:.0f}"
         )
     for miss in misses:
         print(f"benchmarks: {miss}", file=sys.stderr)

@@ -4,29 +4,30 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import import_time, sampling, selecting
+from benchmarks import import_time, sampling, selecting, whole_network
 
 
 @pytest.mark.parametrize(
-    ("sampled", "selected", "misses"),
+    ("sampled", "selected", "seconds", "misses"),
     [
-        ({0.1: 5.0, 0.25: 9.0}, {"optimal": 5.0, "forward": 9.0}, ()),
-        ({0.1: 5.1, 0.25: 1.0}, {"optimal": 5.0}, ("vector_norm",)),
-        ({0.1: 5.0}, {"optimal": 5.1, "forward": 1.0}, ("Gram matrix",)),
-        ({0.1: 6.0}, {"optimal": 6.0}, ("vector_norm", "Gram matrix")),
+        ({0.1: 5.0, 0.25: 9.0}, {"optimal": 5.0, "forward": 9.0}, 1.0, ()),
+        ({0.1: 5.1, 0.25: 1.0}, {"optimal": 5.0}, 0.1, ("vector_norm",)),
+        ({0.1: 5.0}, {"optimal": 5.1, "forward": 1.0}, 0.1, ("Gram matrix",)),
+        ({0.1: 5.0}, {"optimal": 5.0}, 1.1, ("closed form",)),
+        ({0.1: 6.0}, {"optimal": 6.0}, 6.0, ("vector_norm", "Gram matrix", "closed form")),
     ],
 )
 def test_only_the_ratios_with_a_limit_are_judged(
-    monkeypatch, capsys, sampled, selected, misses
+    monkeypatch, capsys, sampled, selected, seconds, misses
 ) -> None:
     monkeypatch.setattr(sampling, "main", lambda: sampled)
     monkeypatch.setattr(selecting, "main", lambda: selected)
+    monkeypatch.setattr(whole_network, "main", lambda: {"closed form": seconds, "other": 9.0})
     monkeypatch.setattr(import_time, "main", lambda: None)
     assert program.main() == bool(misses)
     errors = capsys.readouterr().err
-    assert [name in errors for name in ("vector_norm", "Gram matrix")] == [
-        name in misses for name in ("vector_norm", "Gram matrix")
-    ]
+    limits = ("vector_norm", "Gram matrix", "closed form")
+    assert [name in errors for name in limits] == [name in misses for name in limits]
 
 
 @pytest.fixture

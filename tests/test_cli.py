@@ -1,5 +1,6 @@
 """The command line: exit codes, one line a refusal, nothing half-written."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,6 +20,7 @@ from coreprune import cli, terminal
 from coreprune.demo import LeNet300100
 from coreprune.result import Inspection, LayerRecord, WholeRecord
 
+certify_module = importlib.import_module("coreprune.certify")
 LENET = "coreprune.demo:LeNet300100"
 
 
@@ -288,3 +291,128 @@ def test_a_terminal_without_arrows_does_not_end_a_run_that_is_done(tmp_path: Pat
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "small" / "coreprune.json").exists()
+
+
+@pytest.fixture
+def saved(tmp_path: Path, monkeypatch) -> Path:
+    """A folder with `own_net.net` and what was pruned of it, in `small`; the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_net", raising=False)
+    (tmp_path / "own_net.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "def net():\n"
+        "    torch.manual_seed(0)\n"
+        "    return nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 3))\n"
+    )
+    model = importlib.import_module("own_net").net()
+    coreprune.prune(model, torch.ones(1, 4), keep=0.6).save(tmp_path / "small")
+    return tmp_path
+
+
+def tampered(folder: Path, change) -> None:
+    path = folder / "small" / "coreprune.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_verify_prints_attack_certificate_and_ratio(command, saved: Path) -> None:
+    code, out, err = command("verify", "own_net:net", "small")
+    assert (code, err) == (0, "")
+    assert all(word in out for word in ("attack", "certificate", "ratio", "stored", "yes"))
+    assert "for all inputs of norm at most 2, in the units of the outputs; scope: network" in out
+
+
+def test_verify_takes_a_space_of_its_own(command, saved: Path) -> None:
+    code, out, _ = command("verify", "own_net:net", "small", "--box", "0:1", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["space"] == "all inputs in the box from 0 to 1"
+    assert document["holds"] is True
+    assert [claim["holds"] for claim in document["stored"]] == [True, True]
+    pairs = zip(document["attack"], document["certificate"], strict=True)
+    assert all(0 < attack <= bound for attack, bound in pairs)
+
+
+def test_verify_says_which_share_of_samples_keeps_its_class(command, saved: Path) -> None:
+    rows = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    np.save(saved / "rows.npy", rows.numpy())
+    shares = []
+    for within in ([], ["--within", "0.05"], ["--within", "9"]):
+        _, out, _ = command(
+            "verify", "own_net:net", "small", "--samples", "rows.npy", *within, "--json"
+        )
+        shares.append(json.loads(out)["unchanged"])
+    assert shares[0] >= shares[1] > shares[2] == 0.0
+    _, out, _ = command("verify", "own_net:net", "small", "--samples", "rows.npy")
+    assert f"{shares[0]:.1%} of the samples provably keep their class in both networks" in out
+
+
+@pytest.mark.parametrize("name", ["network", "0"])
+def test_a_stored_certificate_that_does_not_hold_is_exit_code_one(
+    command, saved: Path, name
+) -> None:
+    def change(document):
+        place = document if name == "network" else document["groups"][0]
+        place["certificate"] = 1e-3
+
+    tampered(saved, change)
+    code, out, err = command("verify", "own_net:net", "small")
+    assert code == 1
+    assert "NO" in out
+    assert err.startswith(f"coreprune: the stored certificate of {name}, 0.001 on the ball of radi")
+    assert err.count("\n") == 1
+
+
+def test_an_attack_above_a_new_certificate_is_exit_code_one(command, saved, monkeypatch) -> None:
+    real = certify_module.pair_bound
+
+    def wrong(*args, **kwargs):
+        found = real(*args, **kwargs)
+        return replace(found, bound=found.bound / 100)
+
+    monkeypatch.setattr(certify_module, "pair_bound", wrong)
+    code, _, err = command("verify", "own_net:net", "small")
+    assert code == 1
+    assert "an attack beats a certificate just proven" in err
+
+
+def test_another_original_is_noticed(command, saved: Path) -> None:
+    tampered(saved, lambda document: document.update(original_hash="0"))
+    _, out, _ = command("verify", "own_net:net", "small")
+    assert "note: the original's tensors are not those that were pruned" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "change", "complaint"),
+    [
+        (["--radius", "0"], {}, "radius must be positive and finite"),
+        (["--radius", "inf"], {}, "radius must be positive and finite"),
+        (["--box", "1"], {}, "box must be LOW:HIGH"),
+        (["--box", "2:1"], {}, "low must be below high"),
+        (["--samples", "no.npy"], {}, "cannot be read as an array"),
+        (["--input", "1x5"], {}, "example_inputs must run"),
+        (["--effort", "-1"], {}, "effort must be"),
+        ([], {"certificate": None}, "the queries must be given"),
+        ([], {"certificate": "small"}, "which are no sizes"),
+        ([], {"certificate_radius": -1}, "which are no sizes"),
+        ([], {"groups": 3}, "does not list the groups"),
+        ([], {"format": 99}, "update coreprune"),
+    ],
+    ids=str,
+)
+def test_verify_refuses_in_one_line(command, saved: Path, options, change, complaint) -> None:
+    tampered(saved, lambda document: document.update(change))
+    code, out, err = command("verify", "own_net:net", "small", *options)
+    assert (code, out) == (1, "")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [["--within", "1"], ["--radius", "1", "--box", "0:1"]])
+def test_verify_options_that_do_not_go_together_are_usage_errors(
+    command, saved: Path, options
+) -> None:
+    assert command("verify", "own_net:net", "small", *options)[0] == 2

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from coreprune import ArgumentError, prune
 from coreprune.finetune import Finetuning, finetune
+from coreprune.training.loop import Training
 
 pytest.importorskip("accelerate")
 
@@ -187,6 +188,8 @@ def test_inputs_are_a_tensor_positional_or_named_arguments(inputs):
         ([(torch.ones(2, 6), [0, 1])], "labels as a tensor, got list"),
         ([(torch.ones(2, 6), torch.zeros(2).long(), 3)], "got 3 things; put several inputs"),
         (["text"], "got str; collate"),
+        (torch.ones(2, 6), "data must be an iterable of batches, got Tensor; pass a DataLoader"),
+        (5, "data must be an iterable of batches, got int"),
         ([(torch.full((2, 6), torch.nan), torch.zeros(2).long())], None),
     ],
 )
@@ -207,11 +210,43 @@ def test_data_that_do_not_fit_are_refused(data, message):
         ({}, "steps or seconds must be given, got neither"),
         ({"steps": 1, "temperature": 0.0}, "temperature must be positive and finite, or None"),
         ({"steps": 1, "label_share": 1.5}, r"label_share must be in \[0, 1\], got 1.5"),
+        ({"steps": 1, "temperature": "4"}, "temperature must be positive and finite, or None"),
+        ({"steps": 1, "label_share": "1"}, r"label_share must be in \[0, 1\], got '1'"),
+        ({"steps": 1, "directory": 5}, "directory must be a path, got 5"),
     ],
 )
 def test_settings_that_break_a_rule_are_refused(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         Finetuning(**arguments)
+
+
+def test_settings_of_another_kind_are_refused():
+    with pytest.raises(ArgumentError, match=r"must be coreprune\.Finetuning\(\.\.\.\), got T"):
+        finetune(pair()[1], [examples()], settings=Training(steps=1))
+
+
+@pytest.mark.parametrize("tail", [nn.Identity(), nn.Flatten(0)])
+def test_one_number_an_example_has_no_temperature(tail):
+    model = nn.Sequential(nn.Linear(6, 1), tail)
+    with pytest.raises(ArgumentError, match="for regression pass temperature=None"):
+        finetune(model, [torch.ones(2, 6)], settings=settings(), teacher=model)
+
+
+def test_a_teacher_of_other_classes_is_refused():
+    with pytest.raises(ArgumentError, match="teacher must give outputs of the student's shapes"):
+        finetune(pair()[1], [torch.ones(2, 6)], settings=settings(), teacher=nn.Linear(6, 1))
+
+
+def test_every_epoch_opens_the_data_once():
+    class Counted(list):
+        opened = 0
+
+        def __iter__(self):
+            Counted.opened += 1
+            return super().__iter__()
+
+    finetune(pair()[1], Counted([examples()] * 2), settings=settings(steps=6))
+    assert Counted.opened == 3
 
 
 def test_without_accelerate_it_says_what_to_install(monkeypatch):

@@ -11,6 +11,7 @@ from torch import nn
 from coreprune import ArgumentError, FileFormatError, prune
 from coreprune.repair import Repair, repair
 from coreprune.shells.torch_module.calls import Call
+from coreprune.training.loop import Training
 from coreprune.training.state import FILE
 
 pytest.importorskip("accelerate")
@@ -194,7 +195,7 @@ def test_queries_that_end_early_are_no_error_but_too_few_are():
     model, small = pair()
     result = repair(model, small, first(27), settings=settings())
     assert (result.steps, result.stopped) == (25, "the batches ended after 25 steps")
-    with pytest.raises(ArgumentError, match="more than held_back=2 calls, got 1"):
+    with pytest.raises(ArgumentError, match="more than held_back=2 batches, got 1"):
         repair(model, small, first(1), settings=settings())
 
 
@@ -212,6 +213,54 @@ def test_a_loss_that_is_not_finite_ends_it_with_the_best_weights():
     nan = iter([Call(args=(torch.full((4, 6), torch.nan),))] * 3)
     with pytest.raises(ArgumentError, match="loss of nan before the first step"):
         repair(model, small, nan, settings=settings())
+
+
+@pytest.mark.parametrize(
+    "as_element",
+    [
+        lambda x: x,
+        lambda x: (x,),
+        lambda x: [x, torch.zeros(len(x))],
+        lambda x: ((x,), torch.zeros(len(x))),
+        lambda x: {"input": x},
+    ],
+    ids=["tensor", "positional", "labelled", "positional labelled", "named"],
+)
+def test_queries_are_given_as_the_data_of_finetuning(as_element):
+    model, small = pair()
+    calls = list(first(30))
+    elements = [as_element(call.args[0]) for call in calls]
+    one, other = (repair(model, small, q, settings=settings()) for q in (calls, elements))
+    assert one.steps == 28
+    assert equal(one.model, other.model)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (torch.ones(40, 6), "queries must be an iterable of batches, got Tensor; pass a DataL"),
+        ({"input": torch.ones(40, 6)}, "queries must be an iterable of batches, got dict"),
+        (5, "queries must be an iterable of batches, got int"),
+        ([5] * 9, "queries must yield tensors, tuples or mappings of them, got int"),
+    ],
+)
+def test_what_are_no_queries_is_refused(data, message):
+    with pytest.raises(ArgumentError, match=message):
+        repair(*pair(), data, settings=settings())
+
+
+def test_settings_of_another_kind_are_refused():
+    for other in (None, 5, Training(steps=3)):
+        with pytest.raises(ArgumentError, match=r"settings must be coreprune\.Repair\(...\), got"):
+            repair(*pair(), queries(), settings=other)
+
+
+def test_a_state_of_other_trained_parameters_is_refused(tmp_path):
+    model, small = pair()
+    repair(model, small, queries(), settings=settings(directory=tmp_path))
+    small[0].requires_grad_(False)
+    with pytest.raises(ArgumentError, match="with other trained parameters"):
+        repair(model, small, queries(), settings=settings(directory=tmp_path))
 
 
 def test_queries_of_a_wrong_shape_are_refused():

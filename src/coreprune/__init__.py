@@ -1,6 +1,7 @@
 """Smaller ordinary networks from trained ones, without data, with a proven error."""
 
 from coreprune.budget import Budget
+from coreprune.certify import certify
 from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
@@ -10,12 +11,15 @@ from coreprune.pricing import curve
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
+from coreprune.queries.ellipsoid import Ellipsoid
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
 from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import (
+    Certified,
+    CertifiedGroup,
     GroupRecord,
     Inspection,
     LayerRecord,
@@ -31,7 +35,10 @@ __all__ = [
     "Ball",
     "Box",
     "Budget",
+    "Certified",
+    "CertifiedGroup",
     "CurvePoint",
+    "Ellipsoid",
     "FileFormatError",
     "Finetuned",
     "Finetuning",
@@ -49,6 +56,7 @@ __all__ = [
     "UnsupportedModelError",
     "WholeRecord",
     "activations",
+    "certify",
     "curve",
     "finetune",
     "inspect",

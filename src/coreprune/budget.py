@@ -188,7 +188,7 @@ def _by_error(
             f"{budget} needs a method that knows what each size costs; pass method='optimal'"
         )
     stages = descend(prices, cost, round_to=round_to)
-    found = [stage for stage in stages if stage.error <= budget.target**2]
+    found = (stage for stage in stages if stage.error <= budget.target**2)
     return dict(min(found, key=lambda stage: stage.cost).widths)  # the first of equal ones
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Generator
 
+from coreprune.certificates.fast import cut_certificate
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path, kept_at, path_of
 from coreprune.coresets.coreset import Selection, group_coreset
@@ -173,10 +174,14 @@ def _cut_each(
             selection=_selected(plan, run, group, outcome=outcome),
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
+        after = shrink(outcome.parameters, cut)
+        bound = cut_certificate(
+            cut, outcome.parameters, after, query_radius=plan.space.radii[group.name]
+        )
         trial = Outcome(
-            parameters=shrink(outcome.parameters, cut),
+            parameters=after,
             cuts=(*outcome.cuts, cut),
-            records={**outcome.records, group.name: record},
+            records={**outcome.records, group.name: replace(record, certificate=bound)},
         )
         if is_sound is None or is_sound(group, trial):
             run.cut(group, cut.indices)

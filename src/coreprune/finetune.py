@@ -1,7 +1,6 @@
 """Training on the user's data: the original as teacher, labels, or both."""
 
 import itertools
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import unwrapped, with_tensors
 from coreprune.training.acceleration import accelerator_or_default, student_of, teacher_of
-from coreprune.training.batches import Batch, batch_of, called, epochs, fingerprint
-from coreprune.training.loop import Task, Training, train
+from coreprune.training.batches import Batch, batches_of, called, epochs, fingerprint
+from coreprune.training.loop import Task, Training, check_settings, is_positive, train
 from coreprune.training.losses import (
     floating_leaves,
     scales_of,
@@ -51,11 +50,11 @@ class Finetuning(Training):
 
     def __post_init__(self) -> None:
         Training.__post_init__(self)
-        if self.temperature is not None and not 0 < self.temperature < math.inf:
+        if self.temperature is not None and not is_positive(self.temperature):
             raise ArgumentError(
                 f"temperature must be positive and finite, or None, got {self.temperature!r}"
             )
-        if not 0 <= self.label_share <= 1:
+        if not isinstance(self.label_share, int | float) or not 0 <= self.label_share <= 1:
             raise ArgumentError(f"label_share must be in [0, 1], got {self.label_share!r}")
 
 
@@ -132,15 +131,16 @@ def finetune(  # noqa: PLR0913 (the public face: one argument a decision of the 
     References:
         Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network".
     """
+    check_settings(settings, Finetuning)
     accelerator = accelerator_or_default(accelerator)
     device = accelerator.device
     student = student_of(model, device)
     guide = None if teacher is None else teacher_of(teacher, device)
-    batches = epochs(data, device)
+    batches = epochs(data, device, argument="data")
     first = next(batches, None)
     if first is None:
         raise ArgumentError("data must yield at least one batch, got none; pass a list or a loader")
-    kept = [batch_of(element, device) for element in held_back]
+    kept = list(batches_of(held_back, device, argument="held_back"))
     with repeatable(0, device):
         loss = _loss(student, guide, settings, first=first)
     trained = train(

@@ -35,7 +35,8 @@ def output_change(
         calls: At least one.
 
     Returns:
-        The change, or None when the outputs hold no floating-point number.
+        The change, or None when the outputs hold no floating-point number that is finite in the
+        original, or differ in shape.
     """
     squares, sums = 0.0, _Sums()
     for call in calls:

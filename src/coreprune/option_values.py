@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import typer
@@ -10,6 +11,7 @@ from coreprune.budget import Budget, Keep
 from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.laws.calls import Law
 from coreprune.queries.ball import Ball
+from coreprune.queries.bounded import Space
 from coreprune.queries.box import Box
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
@@ -65,12 +67,9 @@ def law_of(words: str) -> Law:
         Ball(radius=9.2)
     """
     if words.endswith((".npy", ".npz")):
-        return Samples(_array(Path(words)))
+        return Samples(array_of(Path(words)))
     kind, *texts = words.split(":")
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        numbers = [float("nan")] * 9
+    numbers = _numbers(texts)
     match kind, numbers:
         case "gaussian", [] | [_]:
             return Gaussian(*numbers)
@@ -83,6 +82,38 @@ def law_of(words: str) -> Law:
         case "box", [low, high]:
             return Box(low, high)
     raise ArgumentError(f"queries must be {LAWS}; got {words!r}")
+
+
+def _numbers(texts: list[str]) -> list[float] | None:
+    """The numbers, or None where a text is none."""
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        return None
+
+
+def space_of(radius: float | None, box: str | None) -> Space | None:
+    """The space that --radius or --box names, None where neither is given.
+
+    Raises:
+        BadParameter: When both are given.
+        ArgumentError: When the numbers are none.
+
+    Example:
+        >>> space_of(9.2, None)
+        Ball(radius=9.2)
+    """
+    if radius is not None and box is not None:
+        raise typer.BadParameter("give one of --radius, --box")
+    if radius is not None:
+        return Ball(radius)
+    if box is None:
+        return None
+    try:
+        low, high = map(float, box.split(":"))
+    except ValueError as reason:
+        raise ArgumentError(f"box must be LOW:HIGH, as 0:1; got {box!r}") from reason
+    return Box(low, high)
 
 
 def repair_of(words: str) -> Repair:
@@ -102,16 +133,17 @@ def repair_of(words: str) -> Repair:
     raise ArgumentError(f"repair must be steps as 2000, or seconds as 60s; got {words!r}")
 
 
-def _array(path: Path) -> np.ndarray:
+def array_of(path: Path) -> np.ndarray:
     """The array of a .npy file, or the only one of an .npz file.
 
     Raises:
         FileFormatError: When it cannot be read, without running code, or holds several.
     """
     try:
-        content = np.load(path, allow_pickle=False)
-        arrays = [content] if isinstance(content, np.ndarray) else list(content.values())
-    except (OSError, ValueError, EOFError) as reason:
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            arrays = [content] if isinstance(content, np.ndarray) else list(content.values())
+    except (OSError, ValueError, EOFError, BadZipFile) as reason:
         raise FileFormatError(f"{path} cannot be read as an array ({reason})") from reason
     if len(arrays) != 1:
         raise FileFormatError(f"{path} holds {len(arrays)} arrays; save the inputs alone")

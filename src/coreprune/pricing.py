@@ -1,7 +1,7 @@
 """The price of every size of a network, without cutting it."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import nn
 
@@ -49,6 +49,7 @@ def curve(  # noqa: PLR0913 (as the public face of prune)
 
     Raises:
         ArgumentError: When an argument breaks its rule.
+        UnsupportedModelError: When nothing can be cut, or weights are not finite.
 
     Example:
         >>> import torch
@@ -57,6 +58,8 @@ def curve(  # noqa: PLR0913 (as the public face of prune)
         >>> points[0].parameters, points[-1].widths
         (1.0, {'0': 1})
     """
+    if saved not in get_args(Saved):
+        raise ArgumentError(f"saved must be one of {', '.join(get_args(Saved))}, got {saved!r}")
     if not follows_a_path(method):
         raise ArgumentError(
             f"method must be one of {', '.join(PATH_METHODS)} to price sizes, got {method!r}"
@@ -75,6 +78,4 @@ def curve(  # noqa: PLR0913 (as the public face of prune)
         ),
         tell=progress or silent,
     )
-    if saved not in prospect.costs:
-        raise ArgumentError(f"saved must be one of {', '.join(prospect.costs)}, got {saved!r}")
     return price_curve(prospect.prices.prices, prospect.costs, kind=saved, round_to=round_to)

@@ -4,20 +4,19 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError
 from coreprune.progress import Progress, silent
-from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import unwrapped, with_tensors
 from coreprune.training.acceleration import accelerator_or_default, student_of, teacher_of
-from coreprune.training.batches import Batch, called, fingerprint, placed
-from coreprune.training.loop import Task, Training, train
+from coreprune.training.batches import Batch, batches_of, called, fingerprint
+from coreprune.training.loop import Task, Training, check_settings, train
 from coreprune.training.losses import floating_leaves, scales_of, squared_difference
 from coreprune.training.randomness import repeatable
 
@@ -30,7 +29,7 @@ class Repair(Training):
     """How to repair: the limits of `Training`, of which one must be given, and what is held back.
 
     Attributes:
-        held_back: Calls of queries that are never trained on and choose the best weights.
+        held_back: Batches of queries that are never trained on and choose the best weights.
 
     Example:
         >>> Repair(seconds=60).learning_rate
@@ -73,7 +72,7 @@ class Repaired:
 def repair(
     original: nn.Module,
     pruned: nn.Module,
-    queries: Iterable[Call],
+    queries: Iterable[Any],
     *,
     settings: Repair,
     progress: Progress | None = None,
@@ -90,8 +89,8 @@ def repair(
         original: The teacher; it is not touched.
         pruned: The student, with the original's outputs; it is not touched. Its floating-point
             parameters that require gradients are trained, or all when none does.
-        queries: Calls drawn from the law of the queries, each a batch, in an order fixed by its
-            seed: the only source of randomness. Resuming draws them again from the first.
+        queries: Batches of inputs as in `finetune`, gone through once; labels are not looked at. To
+            resume, their order must be fixed by a seed: they are drawn again from the first.
         settings: Limits, rate and the directory to resume from.
         progress: Called as (what, steps or seconds done, of).
         accelerator: Device and precision; by default as Accelerate is configured.
@@ -104,25 +103,25 @@ def repair(
         FileFormatError: When the directory holds a damaged state.
 
     Example:
-    from coreprune.shells.torch_module.calls import Call
         >>> net, small = (nn.Linear(4, 2) for _ in range(2))
         >>> draw = torch.Generator().manual_seed(0)
-        >>> calls = (Call(args=(torch.randn(64, 4, generator=draw),)) for _ in range(300))
-        >>> result = repair(net, small, calls, settings=Repair(steps=200, learning_rate=0.1))
+        >>> queries = (torch.randn(64, 4, generator=draw) for _ in range(300))
+        >>> result = repair(net, small, queries, settings=Repair(steps=200, learning_rate=0.1))
         >>> result.loss_after < 1e-3 * result.loss_before
         True
 
     References:
         Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network".
     """
+    check_settings(settings, Repair)
     accelerator = accelerator_or_default(accelerator)
     device = accelerator.device
     teacher, student = teacher_of(original, device), student_of(pruned, device)
-    batches = (Batch(call=placed(call, device)) for call in queries)
+    batches = batches_of(queries, device, argument="queries")
     held_back = list(islice(batches, settings.held_back))
     if len(held_back) < settings.held_back:
         raise ArgumentError(
-            f"queries must have more than held_back={settings.held_back} calls, "
+            f"queries must have more than held_back={settings.held_back} batches, "
             f"got {len(held_back)}; draw more"
         )
     with repeatable(0, device):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from coreprune.shells.torch_module.files import save
 from coreprune.sizes.curve import CurvePoint
@@ -37,6 +37,9 @@ class GroupRecord:
         ridge: λ of the systems that the new weights solve, the largest of the consumers'; None
             where none was solved.
         condition_number: Of these systems' matrices in the 2-norm, likewise.
+        certificate: No input of any consumer is further from what it was before this layer was cut,
+            for every layer input of norm at most β; None where an activation overflows there. Of
+            the weights as stored, exactly evaluated, and before repair.
     """
 
     name: str
@@ -53,6 +56,7 @@ class GroupRecord:
     output_error: float | None
     ridge: float | None
     condition_number: float | None
+    certificate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +143,69 @@ class Inspection:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertifiedGroup:
+    """What is proven of the layers around one group, or around a run of groups.
+
+    Attributes:
+        name: The group's layer; for a run, its first layer and the one that reads the last.
+        certificate: No input of the reading layer changes by more, for any query; None where
+            nothing is proven.
+        attack: A query was found that changes one by so much.
+        reason: Why there is no certificate, or an empty text.
+    """
+
+    name: str
+    certificate: float | None
+    attack: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Certified:
+    """How far two networks can be apart, for every query of a space.
+
+    Both are taken as exact functions of their weights as stored; what evaluating them in a short
+    precision adds is not counted.
+
+    Attributes:
+        certificate: No output changes by more, for any query. Shape (outputs,) for the scope
+            "network", else (groups,), infinite where nothing is proven.
+        attack: Changes that some query attains: no certificate could be smaller. As `certificate`.
+        holds: Whether no attack beats its certificate, rounding of the attack allowed for.
+        scope: "network", or "group" and why no bound of the whole network exists.
+        space: The queries, in words.
+        vacuous: Where a bound exceeds the output's own range and so says nothing; an empty text
+            where none does.
+        groups: For a network, the changes behind every group as errors add up; for the scope
+            "group", each run of groups for itself.
+        unchanged: The share of the samples whose class provably is the same in both networks
+            on the ball around the sample; None without samples.
+    """
+
+    certificate: Tensor
+    attack: Tensor
+    holds: bool
+    scope: str
+    space: str
+    vacuous: str
+    groups: tuple[CertifiedGroup, ...]
+    unchanged: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values; JSON has no infinity."""
+        return {
+            "certificate": [_finite(value) for value in self.certificate.tolist()],
+            "attack": self.attack.tolist(),
+            "holds": self.holds,
+            "scope": self.scope,
+            "space": self.space,
+            "vacuous": self.vacuous,
+            "groups": [asdict(group) for group in self.groups],
+            "unchanged": self.unchanged,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PruneResult:
     """The pruned model and how it came about.
@@ -158,6 +225,11 @@ class PruneResult:
             the user's samples: on the same), in the outputs' units; None for methods that need no
             law and for networks without such outputs.
         output_spread: The standard deviation of the original's outputs on them.
+        certificate: No output is further from the original's, for every input of norm at most
+            `certificate_radius`; None for a network that is no plain chain of layers. A fast bound,
+            of the network as it is given back; `coreprune.certify` finds better ones.
+        certificate_radius: The norm of inputs that it speaks of.
+        certificate_scope: "network", or "group" and why no bound of the whole network exists.
         repair: How it was repaired, None when it was not; the groups' records and the expected
             error speak of the network before, the measured error of the one after.
         curve: The price of every size, from the whole network down; empty for methods without.
@@ -179,6 +251,9 @@ class PruneResult:
     expected_error: float | None
     measured_error: float | None
     output_spread: float | None
+    certificate: float | None
+    certificate_radius: float | None
+    certificate_scope: str
     repair: RepairRecord | None
     curve: tuple[CurvePoint, ...]
     parameters_before: int
@@ -205,6 +280,9 @@ class PruneResult:
             "expected_error": self.expected_error,
             "measured_error": _finite(self.measured_error),
             "output_spread": self.output_spread,
+            "certificate": self.certificate,
+            "certificate_radius": self.certificate_radius,
+            "certificate_scope": self.certificate_scope,
             "repair": None if self.repair is None else asdict(self.repair),
             "curve": [asdict(point) for point in self.curve],
             "parameters_before": self.parameters_before,

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from coreprune import Gaussian, Impressions, Samples, prune
 from coreprune.core.selection.paths import solved
+from coreprune.coresets import moments as module
 from coreprune.coresets.moments import GroupMoments
 from coreprune.graph.cut import Cut, shrink
 from coreprune.graph.groups import find_groups
@@ -293,3 +294,22 @@ def test_impressions_are_made_once_for_all_groups():
     _, groups, moments = moments_for(net, torch.randn(2, 6), Impressions(steps=1))
     one, again = list(moments.calls(groups)), list(moments.calls([groups[1]]))
     assert all(a is b for a, b in zip(one, again, strict=True))
+
+
+def test_impressions_too_large_to_keep_are_made_anew_and_the_same(monkeypatch):
+    net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 4))
+    _, groups, moments = moments_for(net, torch.randn(2, 6), Impressions(steps=1))
+    one = list(moments.calls(groups))
+    monkeypatch.setattr(module, "KEPT", 0)
+    again = list(moments.calls(groups))
+    assert all(torch.equal(a.args[0], b.args[0]) for a, b in zip(one, again, strict=True))
+    assert not any(a is b for a, b in zip(one, again, strict=True))
+
+
+def test_sequences_give_rows_enough_in_fewer_queries():
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    subject, groups, moments = moments_for(net, torch.randn(2, 50, 4), Gaussian())
+    kept = torch.arange(4)
+    cut = Cut(group=groups[0], indices=kept, weights=(net[2].weight[:, :4].detach(),), shifts={})
+    ((present, lost),) = moments.against(groups[1], shrink(subject.graph.parameters, cut)).values()
+    assert 10_000 <= present.count == lost.count < 2 * 50 * 1024

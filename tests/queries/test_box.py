@@ -83,11 +83,26 @@ def test_the_generator_decides():
         ({"low": 0.0, "high": 1.0, "spread": 1.0}, "come together"),
         ({"low": 0.0, "high": 1.0, "mean": 0.0, "spread": 0.0}, "spread must be positive"),
         ({"low": 0.0, "high": 1.0, "mean": float("nan"), "spread": 1.0}, "mean must be finite"),
+        ({"low": "0", "high": 1.0}, "low must be a number or a tensor, got '0'"),
+        ({"low": [0.0, 0.0], "high": [1.0] * 3}, r"must broadcast, got \(2,\) and \(3,\)"),
     ],
 )
 def test_bad_bounds_are_named(arguments, words):
     with pytest.raises(ArgumentError, match=words):
         Box(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "words"),
+    [
+        (0.5, 0.2, "mean must hold one number a channel, got 0.5"),
+        ([0.5], [0.2, 0.2], "std must hold one number a channel"),
+        ([0.5], [0.0], "std must be positive"),
+    ],
+)
+def test_bad_channels_are_named(mean, std, words):
+    with pytest.raises(ArgumentError, match=words):
+        Box.of_images(mean, std)
 
 
 @pytest.mark.parametrize(

@@ -29,21 +29,30 @@ from coreprune.errors import ArgumentError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stage:
-    """One layer of both chains; the last one has the identity and keeps all.
+class Link:
+    """One layer of a chain; the last one has the identity.
 
     Attributes:
         points: P_l. Shape (n, d).
         bias: b_l. Shape (n,).
         activation: φ_l, with parameters for all neurons or for each of the n.
-        kept: S_l, sorted. Shape (m,).
-        new_points: P̃_l, its columns the kept neurons of the layer before. Shape (m, d kept).
-        new_bias: b̃_l. Shape (m,).
     """
 
     points: Tensor
     bias: Tensor
     activation: Activation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stage(Link):
+    """One layer of both chains; the last one has the identity and keeps all.
+
+    Attributes:
+        kept: S_l, each once: the neuron that stands for each of the pruned chain's. Shape (m,).
+        new_points: P̃_l, its columns the kept neurons of the layer before. Shape (m, d kept).
+        new_bias: b̃_l. Shape (m,).
+    """
+
     kept: Tensor
     new_points: Tensor
     new_bias: Tensor
@@ -85,8 +94,11 @@ def chain_bound(
     change = _padded(first, torch.arange(len(space.centre)))
     delta = _linear_error(change, (first.bias[first.kept] - first.new_bias).double(), space)
     norm = float(torch.linalg.vector_norm(delta)) * (1 + gamma(len(delta) + 8))
-    layers, spaces = [delta], [space]
+    layers, spaces, seen = [delta], [space], first
     for before, stage in itertools.pairwise(stages):
+        if before is not first:
+            spaces = images(seen, spaces)
+        seen = before
         sums = neuron_sums(
             [
                 Block(
@@ -106,7 +118,6 @@ def chain_bound(
         norm = min((own_norm + passed_norm) * up, size)
         delta = delta.clamp_max(norm)
         layers.append(delta)
-        spaces = _images(before, spaces)
     return ChainBound(bound=delta, norm=norm, layers=tuple(layers))
 
 
@@ -163,31 +174,39 @@ def _passed_on(before: Stage, stage: Stage, error: tuple[Tensor, float]) -> tupl
     return torch.minimum(entries, rows * norm), norm_bound(weighted) * norm
 
 
-def _lipschitz(stage: Stage) -> Tensor:
-    value = torch.as_tensor(stage.activation.lipschitz, dtype=torch.float64)
-    return value.expand(len(stage.points))
+def _lipschitz(link: Link) -> Tensor:
+    value = torch.as_tensor(link.activation.lipschitz, dtype=torch.float64)
+    return value.expand(len(link.points))
 
 
-def _images(stage: Stage, spaces: Sequence[QuerySet]) -> list[QuerySet]:
-    """Sets that hold every h_l: a box, and a ball around φ of the centre."""
-    points, bias = stage.points.double(), stage.bias.double()
+def images(link: Link, spaces: Sequence[QuerySet]) -> list[QuerySet]:
+    """Sets that hold every h_l: a box, and a ball around φ of the centre.
+
+    Args:
+        link: The layer.
+        spaces: Sets that each hold every h_{l−1}.
+
+    Returns:
+        One or two sets.
+    """
+    points, bias = link.points.double(), link.bias.double()
     ends = [interval(points, bias, space) for space in spaces]
     low = torch.stack([end[0] for end in ends]).amax(0)
     high = torch.stack([end[1] for end in ends]).amin(0)
-    least, greatest = stage.activation.extent(low, high)
+    least, greatest = link.activation.extent(low, high)
     slack = 1e-12 * (least.abs() + greatest.abs())
     images = [box(least - slack, greatest + slack)]
-    lipschitz = _lipschitz(stage)
+    lipschitz = _lipschitz(link)
     if torch.isfinite(lipschitz).all():
-        balls = [_ball_image(stage, space, lipschitz) for space in spaces]
+        balls = [_ball_image(link, space, lipschitz) for space in spaces]
         images.append(min(balls, key=lambda one: float(one.axes[0])))
     return images
 
 
-def _ball_image(stage: Stage, space: QuerySet, lipschitz: Tensor) -> QuerySet:
-    rows, shift = pulled_back(stage.points.double(), stage.bias.double(), space)
+def _ball_image(link: Link, space: QuerySet, lipschitz: Tensor) -> QuerySet:
+    rows, shift = pulled_back(link.points.double(), link.bias.double(), space)
     side = 1.0 if space.unit == "ball" else rows.shape[1] ** 0.5
     radius = norm_bound(rows * lipschitz[:, None]) * side
-    centre = stage.activation(shift)
+    centre = link.activation(shift)
     slack = 1e-12 * float(reach(rows, space).sum() + shift.abs().sum() + centre.abs().sum())
     return ball(radius * (1 + 1e-12) + slack, centre=centre)

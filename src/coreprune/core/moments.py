@@ -38,21 +38,30 @@ class Moments:
     covariance: Tensor
 
 
-def standard_normal(dimension: int) -> Moments:
-    """The moments of independent standard normal entries."""
-    return Moments(
-        mean=torch.zeros(dimension, dtype=torch.float64),
-        covariance=torch.eye(dimension, dtype=torch.float64),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Isotropic:
+    """Moments of uncorrelated entries of one variance, without a matrix of d² entries.
+
+    Attributes:
+        mean: m, in float64. Shape (d,).
+        variance: s² of every entry: the covariance is s² I.
+    """
+
+    mean: Tensor
+    variance: float
 
 
-def spherical(dimension: int, radius: float) -> Moments:
+def isotropic(dimension: int, variance: float = 1.0) -> Isotropic:
+    """The moments of uncorrelated entries of mean zero, such as those of N(0, s² I)."""
+    return Isotropic(mean=torch.zeros(dimension, dtype=torch.float64), variance=variance)
+
+
+def spherical(dimension: int, radius: float) -> Isotropic:
     """The moments of the uniform law on the sphere of radius β, and of N(0, β²/d)."""
-    unit = standard_normal(dimension)
-    return Moments(mean=unit.mean, covariance=radius**2 / dimension * unit.covariance)
+    return isotropic(dimension, radius**2 / dimension)
 
 
-def affine_moments(points: Tensor, bias: Tensor, inputs: Moments) -> Moments:
+def affine_moments(points: Tensor, bias: Tensor, inputs: Moments | Isotropic) -> Moments:
     """The moments of z = P x + b.
 
     Args:
@@ -64,7 +73,10 @@ def affine_moments(points: Tensor, bias: Tensor, inputs: Moments) -> Moments:
         P m + b and P C Pᵀ.
     """
     p = points.double()
-    covariance = p @ inputs.covariance.to(p) @ p.T
+    if isinstance(inputs, Isotropic):
+        covariance = (p @ p.T).mul_(inputs.variance)
+    else:
+        covariance = p @ inputs.covariance.to(p) @ p.T
     mean = p @ inputs.mean.to(p) + bias.double()
     return Moments(mean=mean, covariance=(covariance + covariance.T) / 2)
 
@@ -85,7 +97,7 @@ def matched(z: Moments, mean: Tensor, variance: Tensor) -> Moments:
     return Moments(mean=mean, covariance=scale[:, None] * z.covariance * scale)
 
 
-def recovered_inputs(points: Tensor, bias: Tensor, *, mean: Tensor, variance: Tensor) -> Moments:
+def recovered_inputs(points: Tensor, bias: Tensor, *, mean: Tensor, variance: Tensor) -> Isotropic:
     """What the inputs of a layer were like, from the statistics of its pre-activations.
 
         m = P⁺ (mean − b),        s² = Σ_j variance_j / Σ_j ‖p_j‖²
@@ -106,7 +118,7 @@ def recovered_inputs(points: Tensor, bias: Tensor, *, mean: Tensor, variance: Te
     m = torch.linalg.pinv(p) @ (mean - bias.double())
     total = p.square().sum()
     share = float(variance.sum() / total) if total > 0 else 1.0
-    return Moments(mean=m, covariance=share * standard_normal(p.shape[1]).covariance.to(p))
+    return Isotropic(mean=m, variance=share)
 
 
 def activation_moments(z: Moments, activation: Activation) -> Moments:
@@ -125,7 +137,8 @@ def activation_moments(z: Moments, activation: Activation) -> Moments:
 
     Example:
         >>> from coreprune.core.activations import relu
-        >>> activation_moments(standard_normal(1), relu()).mean.item()  # 1 / √(2π)
+        >>> z = affine_moments(torch.ones(1, 1), torch.zeros(1), isotropic(1))
+        >>> activation_moments(z, relu()).mean.item()  # 1 / √(2π)
         0.3989...
 
     References:

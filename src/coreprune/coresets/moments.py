@@ -9,6 +9,7 @@ from torch import Tensor
 
 from coreprune.core.moments import (
     CrossSum,
+    Isotropic,
     Moments,
     MomentSum,
     activation_moments,
@@ -23,7 +24,7 @@ from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
 from coreprune.laws.calls import Law, drawn
-from coreprune.laws.chains import chained, remember
+from coreprune.laws.chains import chained, remembers
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.shells.torch_module.calls import Call, batch_size, run
@@ -34,6 +35,9 @@ from coreprune.shells.torch_module.subject import Subject
 
 ROWS_A_NEURON, LEAST_ROWS = 10, 10_000
 """Activations sampled for every neuron of the widest group, and in all: fewer cost accuracy."""
+
+KEPT = 2**28
+"""Numbers in queries that are kept because they are dear to make; more are made anew each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +71,7 @@ class GroupMoments:
         self.law: Law = law or Gaussian()
         self.is_matched = law is None
         chain = chained(subject.graph, groups)
-        self.remembers = self.is_matched and remember(groups, chain)
+        self.remembers = self.is_matched and remembers(groups, chain)
         self.closed = chain if isinstance(self.law, Gaussian) else frozenset()
         self.feeders = {
             consumer.affine.weight: (group, position)
@@ -89,7 +93,7 @@ class GroupMoments:
             return f"{law}, sampled"
         return f"{law}, sampled for {', '.join(sampled)}, in closed form elsewhere"
 
-    def input_moments(self, layers: Sequence[Layer]) -> Moments:
+    def input_moments(self, layers: Sequence[Layer]) -> Isotropic:
         """The law of the network's input as the layers that read it see it."""
         told = next((layer for layer in layers if layer.seen is not None), None)
         if self.is_matched and told is not None and told.seen is not None:
@@ -98,7 +102,7 @@ class GroupMoments:
         assert isinstance(self.law, Gaussian)  # no other law has a closed form
         return self.law.moments(layers[0].points.shape[1])
 
-    def before_activation(self, layer: Layer, inputs: Moments) -> Moments:
+    def before_activation(self, layer: Layer, inputs: Moments | Isotropic) -> Moments:
         """The moments of the pre-activations, with the data's statistics where they are known."""
         z = affine_moments(layer.points, layer.bias, inputs)
         return z if not self.is_matched or layer.seen is None else matched(z, *layer.seen)
@@ -115,11 +119,13 @@ class GroupMoments:
 
     def calls(self, groups: Sequence[Group]) -> Iterator[Call]:
         """The queries that the moments of these groups are taken over; the same each time."""
-        wanted = max(LEAST_ROWS, ROWS_A_NEURON * max(group.neurons for group in groups))
-        if not isinstance(self.law, Impressions):
-            return drawn(self.law, self.subject, seed=self.seed, examples=wanted)
+        wanted, example = _rows_wanted(groups), self.subject.call
+        numbers = sum(tensor.numel() for tensor in example.tensors()) / batch_size(example)
+        calls = drawn(self.law, self.subject, seed=self.seed, examples=wanted)
+        if not isinstance(self.law, Impressions) or wanted * numbers > KEPT:
+            return calls
         if sum(map(batch_size, self.drawn)) < wanted:  # dear to make, so made once
-            self.drawn = list(drawn(self.law, self.subject, seed=self.seed, examples=wanted))
+            self.drawn = list(calls)
         return iter(self.drawn)
 
     def _sample(self) -> Mapping[str, MomentSum]:
@@ -129,11 +135,10 @@ class GroupMoments:
             consumer.affine.weight: MomentSum() for group in groups for consumer in group.consumers
         }
         weights = {name: self.subject.graph.parameters[name] for name in sums}
-        wanted = ROWS_A_NEURON * max(group.neurons for group in groups)
         for call in self.calls(groups):
             with watch_inputs(weights, lambda name, batch: sums[name].add(batch)):
                 run(self.subject.working, call)  # the law itself may run the model between calls
-            if min(total.count for total in sums.values()) >= max(wanted, LEAST_ROWS):
+            if min(total.count for total in sums.values()) >= _rows_wanted(groups):
                 break
         _warn_of_few(groups, sums)
         return sums
@@ -159,11 +164,12 @@ class GroupMoments:
             if tensor is not self.subject.graph.parameters[name]
         }
         cut = with_tensors(self.subject.working, changed)
-        present = {name: tensors_of(cut)[name] for name in names}
+        tensors = tensors_of(cut)
+        present = {name: tensors[name] for name in names}
         sums = {name: (MomentSum(), CrossSum()) for name in names}
         before: dict[str, Tensor] = {}
 
-        def remember(name: str, batch: Tensor) -> None:
+        def keep(name: str, batch: Tensor) -> None:
             before[name] = _rows(batch) @ original[name].double().T
 
         def compare(name: str, batch: Tensor) -> None:
@@ -172,10 +178,12 @@ class GroupMoments:
             sums[name][1].add(before[name] - rows @ present[name].double().T, rows)
 
         for call in self.calls([group]):
-            with watch_inputs(original, remember):
+            with watch_inputs(original, keep):
                 run(self.subject.working, call)
             with watch_inputs(present, compare):
                 run(cut, call)
+            if min(total.count for total, _ in sums.values()) >= _rows_wanted([group]):
+                break
         return sums
 
 
@@ -230,6 +238,7 @@ class Run:
     def _closed(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
         producer = group.producer
         layers = [layer_of(group, consumer, parameters) for consumer in group.consumers]
+        inputs: Moments | Isotropic
         if producer.weight in self.source.feeders:
             feeder, position = self.source.feeders[producer.weight]
             inputs = self.of(feeder, parameters)[position]
@@ -257,6 +266,10 @@ def _fitted(consumer: Consumer, sums: tuple[MomentSum, CrossSum], parameters: Pa
     correction = refitted(cross, moments)
     offset = mean - correction @ moments.mean
     return View(weights=weights + correction, moments=moments, offset=offset)
+
+
+def _rows_wanted(groups: Sequence[Group]) -> int:
+    return max(LEAST_ROWS, ROWS_A_NEURON * max(group.neurons for group in groups))
 
 
 def _rows(batch: Tensor) -> Tensor:

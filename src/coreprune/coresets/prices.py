@@ -1,5 +1,6 @@
 """What every group's neurons are worth to the network's outputs: the price lists of budgets."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,10 +99,13 @@ def responses(moments: GroupMoments) -> Responses:
     names = [consumer.affine.weight for group in moments.groups for consumer in group.consumers]
     parameters = moments.subject.graph.parameters
     weights = {name: parameters[name] for name in names}
-    calls = list(drawn(moments.law, moments.subject, seed=moments.seed, examples=EXAMPLES))
-    outputs = _outputs_of_one(moments, calls[0])
+    calls = drawn(moments.law, moments.subject, seed=moments.seed, examples=EXAMPLES)
+    first = next(calls)
+    outputs = _outputs_of_one(moments, first)
     try:
-        metrics = output_metrics(moments.subject.working, calls, weights, seed=moments.seed)
+        metrics = output_metrics(
+            moments.subject.working, itertools.chain([first], calls), weights, seed=moments.seed
+        )
     except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
         metrics = {}
     finite = all(bool(metric.isfinite().all()) for metric in metrics.values())

@@ -60,13 +60,14 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
     return Layer(
         points=points,
         bias=bias,
-        activation=compose(*(_activation(passenger, parameters) for passenger in rest)),
+        activation=compose(*(activation_of(passenger, parameters) for passenger in rest)),
         weights=parameters[consumer.affine.weight].to(points.device),
         seen=seen,
     )
 
 
-def _activation(passenger: Passenger, parameters: Parameters) -> Activation:
+def activation_of(passenger: Passenger, parameters: Parameters) -> Activation:
+    """A passenger as a function of each neuron."""
     if isinstance(passenger, Norm):
         return affine(*scale_and_shift(passenger, parameters))
     return passenger.build(*(parameters[name] for name in passenger.parameters))

@@ -27,7 +27,7 @@ def chained(graph: Graph, groups: Sequence[Group]) -> frozenset[str]:
     return frozenset(found)
 
 
-def remember(groups: Sequence[Group], names: Collection[str]) -> bool:
+def remembers(groups: Sequence[Group], names: Collection[str]) -> bool:
     """Whether one of these groups has a batch normalisation right behind its layer."""
     return any(
         isinstance(passenger, Norm)

@@ -8,7 +8,7 @@ import torch
 
 from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, first_points, only_input
-from coreprune.laws.chains import chained, remember
+from coreprune.laws.chains import chained, remembers
 from coreprune.queries.ball import Ball
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
@@ -48,7 +48,7 @@ def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -
         return Choice(law=Gaussian(deviation), why="as queries says")
     if queries is not None:
         return Choice(law=queries, why="as queries says")
-    if remember(groups, chained(subject.graph, groups)):
+    if remembers(groups, chained(subject.graph, groups)):
         return Choice(law=None, why="because batch normalisations remember what inputs are like")
     example = only_input(subject.call)
     if example is None or first_points(subject.graph) is None:

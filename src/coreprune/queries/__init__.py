@@ -1,1 +1,1 @@
-"""Query spaces: the inputs that a guarantee speaks of, one a file."""
+"""Laws of the queries: what inputs are like and how large they get, one a file."""

@@ -37,6 +37,12 @@ class Box:
 
     def __post_init__(self) -> None:
         low, high = _tensor("low", self.low), _tensor("high", self.high)
+        pairs = zip(reversed(low.shape), reversed(high.shape), strict=False)
+        if any(one != other and 1 not in {one, other} for one, other in pairs):
+            raise ArgumentError(
+                f"low and high must broadcast, got {tuple(low.shape)} and {tuple(high.shape)}; "
+                "give both one number a feature"
+            )
         if not (low < high).all():
             raise ArgumentError(f"low must be below high, got {self.low} and {self.high}")
         if (self.mean is None) != (self.spread is None):
@@ -59,11 +65,20 @@ class Box:
         Returns:
             The box of images of shape (channels, height, width).
 
+        Raises:
+            ArgumentError: When a number is missing, or a deviation not positive.
+
         Example:
             >>> Box.of_images([0.5], [0.25]).high.flatten().tolist()
             [2.0]
         """
-        centre, scale = (_tensor(*pair)[:, None, None] for pair in (("mean", mean), ("std", std)))
+        pairs = {"mean": _tensor("mean", mean), "std": _tensor("std", std)}
+        for name, tensor in pairs.items():
+            if tensor.ndim != 1 or len(tensor) != len(pairs["mean"]):
+                raise ArgumentError(f"{name} must hold one number a channel, got {tensor.tolist()}")
+        if not (pairs["std"] > 0).all():
+            raise ArgumentError(f"std must be positive, got {std}")
+        centre, scale = (tensor[:, None, None] for tensor in pairs.values())
         return cls(-centre / scale, (1 - centre) / scale, mean=0.0, spread=1.0)
 
     @property
@@ -106,7 +121,10 @@ class Box:
 
 
 def _tensor(name: str, value: Bounds) -> Tensor:
-    tensor = torch.as_tensor(value, dtype=torch.float32)
+    try:
+        tensor = torch.as_tensor(value, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as reason:
+        raise ArgumentError(f"{name} must be a number or a tensor, got {value!r}") from reason
     if not tensor.isfinite().all():
         raise ArgumentError(f"{name} must be finite, got {value}")
     return tensor

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from coreprune.core.moments import Moments, standard_normal
+from coreprune.core.moments import Isotropic, isotropic
 from coreprune.queries.ball import check_positive
 
 
@@ -17,8 +17,8 @@ class Gaussian:
         deviation: σ > 0 of every entry, in the units of the input.
 
     Example:
-        >>> Gaussian(2.0).moments(3).covariance[0].tolist()
-        [4.0, 0.0, 0.0]
+        >>> Gaussian(2.0).moments(3).variance
+        4.0
     """
 
     deviation: float = 1.0
@@ -31,10 +31,9 @@ class Gaussian:
         """The law, for people."""
         return f"independent normal inputs of deviation {self.deviation:.4g}"
 
-    def moments(self, dimension: int) -> Moments:
+    def moments(self, dimension: int) -> Isotropic:
         """The law's own mean and covariance, for inputs of d entries."""
-        unit = standard_normal(dimension)
-        return Moments(mean=unit.mean, covariance=self.deviation**2 * unit.covariance)
+        return isotropic(dimension, float(self.deviation) ** 2)
 
     def sample(self, shape: tuple[int, ...], *, generator: Generator) -> Tensor:
         """Draw queries in float32. Shape as asked."""

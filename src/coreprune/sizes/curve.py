@@ -51,12 +51,15 @@ def price_curve(
         return ()
     whole = {name: price.neurons for name, price in prices.items()}
     full = {name: cost.of(whole) for name, cost in costs.items()}
-    stages = list(descend(prices, costs[kind], round_to=round_to))
-    chosen, spacing = [stages[0]], (stages[0].cost - stages[-1].cost) / (POINTS - 1)
-    for stage in stages[1:-1]:
-        if len(chosen) < POINTS - 1 and stage.cost <= chosen[-1].cost - spacing:
-            chosen.append(stage)
-    chosen += stages[-1:] if len(stages) > 1 else []
+    least = {name: min(round_to, price.neurons) for name, price in prices.items()}
+    spacing = (full[kind] - costs[kind].of(least)) / (POINTS - 1)
+    stages = descend(prices, costs[kind], round_to=round_to)  # one a neuron: too many to keep
+    last = next(stages)
+    chosen = [last]
+    for last in stages:
+        if len(chosen) < POINTS - 1 and last.cost <= chosen[-1].cost - spacing:
+            chosen.append(last)
+    chosen += [] if chosen[-1] is last else [last]
     return tuple(
         CurvePoint(
             **{

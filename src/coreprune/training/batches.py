@@ -59,52 +59,75 @@ def placed(call: Call, device: torch.device) -> Call:
     return Call(args=args, kwargs=kwargs)
 
 
-def epochs(data: Iterable[Any], device: torch.device) -> Iterator[Batch]:
+def batches_of(data: Iterable[Any], device: torch.device, *, argument: str) -> Iterator[Batch]:
+    """The batches of an iterable, once through.
+
+    Args:
+        data: Yields inputs, (inputs,), (inputs, labels), or calls; inputs are a tensor, a tuple or
+            list of positional arguments, or a mapping of keyword arguments.
+        device: Where they go.
+        argument: What the user calls the data.
+
+    Returns:
+        The batches; their elements are read when they are asked for.
+
+    Raises:
+        ArgumentError: When the data are no iterable of batches, or an element is none of these.
+    """
+    if isinstance(data, Tensor | Mapping | str | bytes) or not isinstance(data, Iterable):
+        raise ArgumentError(
+            f"{argument} must be an iterable of batches, got {type(data).__name__}; "
+            f"pass a DataLoader, or [{argument}] for a single batch"
+        )
+    return (_batch_of(element, device, argument=argument) for element in data)
+
+
+def epochs(data: Iterable[Any], device: torch.device, *, argument: str) -> Iterator[Batch]:
     """The batches of a loader, again and again; of an iterator, until it ends.
 
     Args:
-        data: Yields inputs, (inputs,), or (inputs, labels); inputs are a tensor, a tuple or list of
-            positional arguments, or a mapping of keyword arguments.
+        data: As in `batches_of`.
         device: Where they go.
+        argument: What the user calls the data.
 
     Yields:
         The batches.
-
-    Raises:
-        ArgumentError: When an element is none of these.
     """
     while True:
         empty = True
-        for element in data:
+        for batch in batches_of(data, device, argument=argument):
             empty = False
-            yield batch_of(element, device)
-        if empty or iter(data) is data:
+            yield batch
+        if empty or isinstance(data, Iterator):
             return
 
 
-def batch_of(element: object, device: torch.device) -> Batch:
-    """An element of a loader as a batch.
+def _batch_of(element: object, device: torch.device, *, argument: str) -> Batch:
+    """An element of the user's data as a batch.
 
     Raises:
         ArgumentError: When it is neither inputs nor inputs and labels.
     """
+    if isinstance(element, Call):
+        return Batch(call=placed(element, device))
     labels: object = None
     if isinstance(element, tuple | list):
         if len(element) not in {1, 2}:
             raise ArgumentError(
-                f"data must yield inputs or (inputs, labels), got {len(element)} things; "
+                f"{argument} must yield inputs or (inputs, labels), got {len(element)} things; "
                 "put several inputs into a tuple of their own: ((first, second), labels)"
             )
         element, labels = (*element, None)[:2]
     if labels is not None and not isinstance(labels, Tensor):
         raise ArgumentError(
-            f"data must yield labels as a tensor, got {type(labels).__name__}; use torch.tensor"
+            f"{argument} must yield labels as a tensor, got {type(labels).__name__}; "
+            "use torch.tensor"
         )
     placed_labels = labels.to(device) if isinstance(labels, Tensor) else None
-    return Batch(call=placed(_call_of(element), device), labels=placed_labels)
+    return Batch(call=placed(_call_of(element, argument), device), labels=placed_labels)
 
 
-def _call_of(inputs: object) -> Call:
+def _call_of(inputs: object, argument: str) -> Call:
     if isinstance(inputs, Mapping):
         return Call(args=(), kwargs=dict(inputs))
     if isinstance(inputs, Tensor):
@@ -112,7 +135,7 @@ def _call_of(inputs: object) -> Call:
     if isinstance(inputs, tuple | list):
         return Call(args=tuple(inputs))
     raise ArgumentError(
-        f"data must yield tensors, tuples or mappings of them, got {type(inputs).__name__}; "
+        f"{argument} must yield tensors, tuples or mappings of them, got {type(inputs).__name__}; "
         "collate the examples into batches first"
     )
 

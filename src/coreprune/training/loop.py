@@ -60,8 +60,29 @@ class Training:
                 raise ArgumentError(f"{name} must be a whole number of at least 1, got {value!r}")
         for name in ("seconds", "learning_rate"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+            if value is not None and not is_positive(value):
                 raise ArgumentError(f"{name} must be positive and finite, got {value!r}")
+        if not isinstance(self.directory, str | Path | None):
+            raise ArgumentError(f"directory must be a path, got {self.directory!r}")
+
+
+def is_positive(value: object) -> bool:
+    """Whether a setting is a positive, finite number."""
+    return isinstance(value, int | float) and 0 < value < math.inf
+
+
+def check_settings(settings: object, kind: type[Training]) -> None:
+    """Refuse what are no settings of the kind that is asked for.
+
+    Raises:
+        ArgumentError: Naming the kind and the way out.
+    """
+    if not isinstance(settings, kind):
+        name = kind.__name__
+        raise ArgumentError(
+            f"settings must be coreprune.{name}(...), got {type(settings).__name__}; "
+            f"pass {name}(steps=5000)"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,7 +160,8 @@ class _Run:
         optimizer = torch.optim.Adam(self.named.values(), lr=settings.learning_rate)
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         self.directory = None if settings.directory is None else Path(settings.directory)
-        self.identity = {**task.identity, **_plain(settings)}
+        trained = {"trained parameters": list(self.named)}
+        self.identity = {**task.identity, **trained, **_plain(settings)}
         self.state = self._resumed() or self._begun()
         self.step = self.state.standing.step
         self.started = time.monotonic() - self.state.standing.seconds

@@ -74,12 +74,7 @@ def squared_difference(
         >>> float(squared_difference([one], [two], scales=[0.25]))
         2.0
     """
-    shapes = [[tuple(leaf.shape) for leaf in leaves] for leaves in (student, teacher)]
-    if shapes[0] != shapes[1]:
-        raise ArgumentError(
-            f"teacher must give outputs of the student's shapes {shapes[0]}, got {shapes[1]}; "
-            "pass the network that was pruned"
-        )
+    _check_shapes(student, teacher)
     losses = [
         functional.mse_loss(mine.float(), its.float()) / scale
         for mine, its, scale in zip(student, teacher, scales, strict=True)
@@ -101,6 +96,9 @@ def softened_divergence(student: Tensor, teacher: Tensor, *, temperature: float)
     Returns:
         The loss, 0 for equal logits.
 
+    Raises:
+        ArgumentError: When the two have other shapes, or there are no two classes.
+
     Example:
         >>> logits = torch.tensor([[1.0, 3.0]])
         >>> float(softened_divergence(logits, logits + 5, temperature=2.0))
@@ -109,8 +107,28 @@ def softened_divergence(student: Tensor, teacher: Tensor, *, temperature: float)
     References:
         Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network".
     """
+    _check_shapes([student], [teacher])
+    if student.ndim < 2 or student.shape[1] < 2:
+        raise ArgumentError(
+            "temperature needs logits of shape (n, classes, …) of two classes or more, got "
+            f"{tuple(student.shape)}; for regression pass temperature=None"
+        )
     mine, its = (
         functional.log_softmax(logits.float() / temperature, dim=1) for logits in (student, teacher)
     )
     divergence = functional.kl_div(mine, its, log_target=True, reduction="none").sum(1)
     return temperature**2 * divergence.mean()
+
+
+def _check_shapes(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:
+    """Refuse outputs that would broadcast instead of being compared.
+
+    Raises:
+        ArgumentError: With both shapes.
+    """
+    own, given = ([tuple(leaf.shape) for leaf in leaves] for leaves in (student, teacher))
+    if own != given:
+        raise ArgumentError(
+            f"teacher must give outputs of the student's shapes {own}, got {given}; "
+            "pass the network that was pruned"
+        )

@@ -49,7 +49,7 @@ def swapped(
     error = sum(sweep.error for sweep in sweeps)
     for _ in range(most):
         change, i, t = _best(sweeps, m)
-        if not -change > least_gain * error:
+        if not -change > least_gain * max(0.0, error):  # rounding may have brought it below 0
             break
         error += change
         for sweep in sweeps:

@@ -103,7 +103,7 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
         ArgumentError: When names or shapes do not fit; the message lists all that do not.
         UnsupportedModelError: When `into` has parameters without a shape or without memory yet.
     """
-    document = _read_record(Path(directory) / RECORD)
+    document = read_record(directory)
     tensors = _read_weights(Path(directory) / WEIGHTS, document)
     model = unwrapped(into)
     check_shaped(model)
@@ -173,7 +173,19 @@ def _state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, aliases
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(directory: str | Path) -> dict[str, Any]:
+    """What `PruneResult.save` wrote beside the weights.
+
+    Args:
+        directory: Where.
+
+    Returns:
+        The JSON document; of its entries only the tensors' shapes are checked.
+
+    Raises:
+        FileFormatError: When it is missing, damaged, or not of this format.
+    """
+    path = Path(directory) / RECORD
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as reason:

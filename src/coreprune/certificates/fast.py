@@ -1,0 +1,115 @@
+"""The certificates that every pruned network carries: bounds that take less time than pruning."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from coreprune.certificates.network import NetworkChain, carried, with_parameters
+from coreprune.core.certificate import certificate
+from coreprune.core.chain import Link, chain_bound
+from coreprune.core.matching import stages_along
+from coreprune.core.neuron_sums import Block, neuron_sums
+from coreprune.core.query_set import ball
+from coreprune.errors import ArgumentError, UnsupportedModelError
+from coreprune.graph.cut import Cut
+from coreprune.graph.ir import Parameters
+from coreprune.graph.runs import Run, links_of
+
+SMALL = 2**16
+"""n·k·min(n, d) up to which bounds are refined sum by sum, which then takes about a second."""
+
+
+def cut_certificate(
+    cut: Cut, before: Parameters, after: Parameters, *, query_radius: float
+) -> float | None:
+    """How far any input of any consumer is from what it was before a cut.
+
+    Every consumer is bounded for itself, its own passengers seen; activations without an envelope
+    by their ranges and Lipschitz constants.
+
+    Args:
+        cut: The cut.
+        before: The network's tensors before it.
+        after: The tensors after it, as they are stored.
+        query_radius: β: inputs of the group's layer of norm at most β count.
+
+    Returns:
+        The worst over all outputs of all consumers, or None where an activation overflows.
+    """
+    worst = 0.0
+    for reader in cut.group.consumers:
+        run = Run(groups=(cut.group,), reader=reader)
+        hidden, last = links_of(run, before)
+        _, small = links_of(run, after)
+        weights = last.points.clone()
+        weights[:, cut.indices.cpu()] -= small.points
+        block = Block(
+            points=hidden.points, bias=hidden.bias, activation=hidden.activation, weights=weights
+        )
+        try:
+            found = certificate(
+                neuron_sums([block], last.bias - small.bias),
+                ball(query_radius, dimension=hidden.points.shape[1]),
+                effort=_effort([hidden, last]),
+            )
+        except ArgumentError:
+            return None
+        worst = max(worst, float(found.bound.amax()))
+    return worst if math.isfinite(worst) else None
+
+
+def network_certificate(
+    chain: NetworkChain | str,
+    after: Parameters,
+    *,
+    kept: Mapping[str, Sequence[int]],
+    radius: float,
+) -> tuple[float | None, str]:
+    """How far any output of a pruned network is from the original's.
+
+    Args:
+        chain: The original, or why it is no chain.
+        after: The pruned network's tensors, repaired or not.
+        kept: The neurons kept, by the names of the groups that were cut.
+        radius: Inputs of norm at most this count.
+
+    Returns:
+        The worst over all outputs, or None, and its scope or the reason in words.
+    """
+    if isinstance(chain, str):
+        return None, f"group: no bound of the whole network, because {chain}"
+    small = with_parameters(chain, after)
+    stages = stages_along(chain.links, small, list(_kept(chain, kept)))
+    if stages is None:
+        return None, "group: no bound of the whole network, because repair changed its activations"
+    try:
+        space = ball(radius, dimension=chain.links[0].points.shape[1])
+        found = chain_bound(stages, space, effort=_effort(chain.links))
+        worst = float(carried(found.bound, chain.ending).amax())
+    except (ArgumentError, UnsupportedModelError) as reason:
+        return None, f"group: no bound of the whole network, because {reason}"
+    if not math.isfinite(worst):
+        return None, "group: no bound of the whole network, because an activation in it jumps"
+    return worst, "network"
+
+
+def _kept(chain: NetworkChain, kept: Mapping[str, Sequence[int]]) -> list[Tensor]:
+    names = [group.name for group in chain.run.groups]
+    widths = [len(link.points) for link in chain.links]
+    rows = [
+        torch.tensor(list(kept.get(name, range(width))))
+        for name, width in zip(names, widths, strict=False)
+    ]
+    return [*rows, torch.arange(widths[-1])]
+
+
+def _effort(links: Sequence[Link]) -> float | None:
+    """Zero, which is quick, but for small layers."""
+    sizes = [
+        len(hidden.points) * len(reader.points) * min(hidden.points.shape)
+        for hidden, reader in itertools.pairwise(links)
+    ]
+    return None if max(sizes) <= SMALL else 0.0

@@ -1,0 +1,126 @@
+"""A whole network as a chain of layers, where it is one; else the reason why not."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from coreprune.core.chain import Link
+from coreprune.core.chain_range import preactivations
+from coreprune.core.elementwise import Activation, compose
+from coreprune.errors import UnsupportedModelError
+from coreprune.graph.groups import Group
+from coreprune.graph.ir import Elementwise, Graph, Norm, Parameters, Reshape, inputs_of
+from coreprune.graph.layer import activation_of
+from coreprune.graph.runs import Run, links_of, runs_of
+from coreprune.laws.calls import input_values, only_input
+from coreprune.shells.torch_module.calls import run as run_call
+from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.torch_module.subject import Subject
+
+NO_CHAIN = "its layers are not one plain chain from the input to the output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NetworkChain:
+    """A network that is nothing but layers one after the other.
+
+    Attributes:
+        run: Its groups and its last layer.
+        links: Its layers.
+        ending: What is applied to the last layer's outputs.
+        shape: Of one input.
+    """
+
+    run: Run
+    links: tuple[Link, ...]
+    ending: Activation
+    shape: tuple[int, ...]
+
+
+def network_chain(subject: Subject, groups: Sequence[Group]) -> NetworkChain | str:
+    """Read a network as a chain and compare the two on random queries.
+
+    Args:
+        subject: The network.
+        groups: Its groups.
+
+    Returns:
+        The chain, or why there is none, in words.
+    """
+    graph, image = subject.graph, only_input(subject.call)
+    if image is None:
+        return "it has not one floating-point input with a batch axis"
+    if graph.notes or len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        return "it could not be read as one graph from one input to one output"
+    runs = runs_of(groups)
+    if len(runs) != 1 or runs[0].groups[0].producer.input not in input_values(graph):
+        return NO_CHAIN
+    run, ending = runs[0], _ending(graph, runs[0])
+    if ending is None or graph.shapes[run.reader.affine.output] != _flat(image, run, graph):
+        return NO_CHAIN
+    links = links_of(run, graph.parameters)
+    if links[0].points.shape[1] != image[0].numel():
+        return NO_CHAIN
+    chain = NetworkChain(run=run, links=links, ending=ending, shape=tuple(image.shape[1:]))
+    return chain if _computes(chain, subject) else NO_CHAIN
+
+
+def with_parameters(chain: NetworkChain, parameters: Parameters) -> tuple[Link, ...]:
+    """The layers of a network of the same graph with other tensors, such as a pruned one."""
+    return links_of(chain.run, parameters)
+
+
+def carried(bound: Tensor, ending: Activation) -> Tensor:
+    """What an error of the last layer is at most behind its activation. Shape (k,).
+
+    Raises:
+        UnsupportedModelError: When the activation jumps.
+    """
+    lipschitz = torch.as_tensor(ending.lipschitz, dtype=bound.dtype)
+    if not lipschitz.isfinite().all():
+        raise UnsupportedModelError(
+            f"the network ends in {ending.name}, which jumps: no error of its outputs is bounded"
+        )
+    return bound * lipschitz
+
+
+def _flat(image: Tensor, run: Run, graph: Graph) -> tuple[int, int]:
+    return len(image), len(graph.parameters[run.reader.affine.weight])
+
+
+def _ending(graph: Graph, run: Run) -> Activation | None:
+    """The functions between the last layer and the network's output, None for anything else."""
+    value, passed = run.reader.affine.output, []
+    while value not in graph.outputs:
+        readers = [node for node in graph.nodes if value in inputs_of(node)]
+        if len(readers) != 1 or not isinstance(node := readers[0], Elementwise | Norm | Reshape):
+            return None
+        if isinstance(node, Reshape):
+            if graph.shapes[node.input] != graph.shapes[node.output]:
+                return None
+        else:
+            passed.append(activation_of(node, graph.parameters))
+        value = node.output
+    return compose(*passed)
+
+
+def _computes(chain: NetworkChain, subject: Subject) -> bool:
+    """Whether the network gives what the chain gives, as far as its precision tells."""
+    image = subject.call.tensors()[0]
+    generator = Generator().manual_seed(0)
+    x = torch.randn(image.shape, generator=generator).to(image)
+    given = [
+        leaf
+        for leaf in leaves_of(run_call(subject.working, subject.call.with_tensor(x)))
+        if isinstance(leaf, Tensor)
+    ]
+    z = preactivations(chain.links, x.detach().cpu().double().flatten(1))
+    wanted = chain.ending(z[-1])
+    if len(given) != 1 or given[0].shape != wanted.shape:
+        return False
+    size = max(1e-30, *(float(one.abs().amax()) for one in z), float(wanted.abs().amax()))
+    off = float((given[0].detach().cpu().double() - wanted).abs().amax())
+    return off <= 8 * math.sqrt(torch.finfo(image.dtype).eps) * size

@@ -1,0 +1,200 @@
+"""A saved network against its original: certified anew, and what was stored put to the test."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from coreprune.certify import WITHIN, certify
+from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.queries.ball import Ball
+from coreprune.queries.bounded import Space
+from coreprune.result import Certified
+from coreprune.shells.torch_module.files import RECORD, load, read_record, tensors_hash
+from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.modules import unwrapped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredClaim:
+    """A certificate out of the saved record, attacked.
+
+    Attributes:
+        name: "network", or the group.
+        certificate: As stored.
+        radius: Of the ball that it speaks of.
+        attack: The largest change found there; None where the two networks do not tell what it was
+            about: a group behind another one that was cut, or one that was repaired.
+        holds: Whether the attack stays below it.
+    """
+
+    name: str
+    certificate: float
+    radius: float
+    attack: float | None
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Verification:
+    """What is proven of a saved network, and of what its record claims.
+
+    Attributes:
+        certified: Proven and attacked anew.
+        stored: The record's certificates.
+        holds: Whether no attack beats any of them.
+        notes: What a careful user should know.
+    """
+
+    certified: Certified
+    stored: tuple[StoredClaim, ...]
+    holds: bool
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return {
+            **self.certified.to_json(),
+            "holds": self.holds,
+            "stored": [asdict(claim) for claim in self.stored],
+            "notes": list(self.notes),
+        }
+
+
+def verify_saved(  # noqa: PLR0913 (what the command line asks)
+    original: nn.Module,
+    directory: Path,
+    *,
+    into: nn.Module,
+    space: Space | None = None,
+    example_inputs: Any = None,  # noqa: ANN401
+    samples: Tensor | None = None,
+    radius: float | None = None,
+    effort: float | None = None,
+    seed: int = 0,
+) -> Verification:
+    """Certify a saved network and attack every certificate that was stored with it.
+
+    Args:
+        original: The network that was pruned.
+        directory: What `PruneResult.save` wrote.
+        into: Another instance of the original's class; it becomes the pruned network.
+        space: The queries; None takes those of the samples, else of the stored certificate.
+        example_inputs: As for `certify`.
+        samples: As for `certify`.
+        radius: As for `certify`.
+        effort: As for `certify`.
+        seed: Fixes the attacks.
+
+    Returns:
+        What holds.
+
+    Raises:
+        ArgumentError: When no queries are said or stored, or as `certify`.
+        FileFormatError: When the saved files are damaged.
+    """
+    document = read_record(directory)
+    claims = list(_claims(document, directory))
+    pruned = load(directory, into=into)
+    if space is None and samples is None:
+        space = _stored_space(document, claims)
+
+    def on(ball: Space | None, **more: Any) -> Certified:  # noqa: ANN401
+        return certify(original, pruned, ball, example_inputs=example_inputs, seed=seed, **more)
+
+    certified = on(space, samples=samples, radius=radius, effort=effort)
+    repaired = document.get("repair") is not None
+    by_radius: dict[float, Certified] = {}
+    if isinstance(space, Ball):
+        by_radius[float(space.radius)] = certified
+    stored = []
+    for name, bound, size in claims:
+        if size not in by_radius:
+            by_radius[size] = on(Ball(size), effort=0.0)
+        attack = _attack_on(name, by_radius[size], document, repaired=repaired)
+        holds = attack is None or attack <= bound * (1 + WITHIN) + WITHIN
+        stored.append(
+            StoredClaim(name=name, certificate=bound, radius=size, attack=attack, holds=holds)
+        )
+    return Verification(
+        certified=certified,
+        stored=tuple(stored),
+        holds=certified.holds and all(claim.holds for claim in stored),
+        notes=tuple(_notes(original, document)),
+    )
+
+
+def _stored_space(document: Mapping[str, Any], claims: list[tuple[str, float, float]]) -> Space:
+    """The ball that the record speaks of.
+
+    Raises:
+        ArgumentError: When it speaks of none for the whole network.
+    """
+    if claims and claims[0][0] == "network":
+        return Ball(claims[0][2])
+    raise ArgumentError(
+        "the queries must be given, because no certificate of the whole network is stored "
+        f"({document.get('certificate_scope', 'saved by an older version')}); "
+        "pass a radius or a box"
+    )
+
+
+def _claims(document: Mapping[str, Any], directory: Path) -> Iterator[tuple[str, float, float]]:
+    """Name, certificate and radius of everything that the record claims.
+
+    Raises:
+        FileFormatError: When a number is none.
+    """
+    groups = document.get("groups", [])
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        raise FileFormatError(f"{directory / RECORD} does not list the groups; save again")
+    entries: list[tuple[str, Any, Any]] = [
+        ("network", document.get("certificate"), document.get("certificate_radius"))
+    ]
+    entries += [
+        (str(group.get("name")), group.get("certificate"), group.get("query_radius"))
+        for group in groups
+    ]
+    for name, bound, radius in entries:
+        if bound is None:
+            continue
+        if not (_is_number(bound) and _is_number(radius) and bound >= 0 and radius > 0):
+            raise FileFormatError(
+                f"{directory / RECORD} has the certificate {bound!r} for the radius {radius!r} "
+                f"({name}), which are no sizes; save the result again"
+            )
+        yield name, float(bound), float(radius)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _attack_on(
+    name: str, found: Certified, document: Mapping[str, Any], *, repaired: bool
+) -> float | None:
+    """The attack that speaks of what a stored certificate speaks of."""
+    if name == "network":
+        return float(found.attack.amax()) if found.scope == "network" else None
+    if repaired:
+        return None
+    if found.scope == "network":  # of several groups the errors add up
+        return found.groups[0].attack if len(found.groups) == 1 else None
+    runs = [group for group in found.groups if group.name.startswith(f"{name} → ")]
+    if not runs or _is_inside(name, document) or any(run.certificate is None for run in runs):
+        return None
+    return max(run.attack for run in runs)
+
+
+def _is_inside(name: str, document: Mapping[str, Any]) -> bool:
+    """Whether the readers of a group were cut themselves, so that its run goes on."""
+    groups = {group.get("name"): group for group in document["groups"]}
+    return any(reader in groups for reader in groups[name].get("consumers", []))
+
+
+def _notes(original: nn.Module, document: Mapping[str, Any]) -> Iterator[str]:
+    if tensors_hash(tensors_of(unwrapped(original))) != document.get("original_hash"):
+        yield "the original's tensors are not those that were pruned; did you forget --weights?"

@@ -1,0 +1,82 @@
+"""What `coreprune verify` prints."""
+
+from collections.abc import Iterator
+
+from coreprune.terminal import print_table, say
+from coreprune.verification import StoredClaim, Verification
+
+ROWS = 25
+"""Outputs that are printed, the worst first."""
+
+
+def print_verification(found: Verification) -> None:
+    """Tables of what is proven, found and stored, and sentences on what they mean."""
+    certified = found.certified
+    heads = ("attack", "certificate", "ratio")
+    if certified.scope == "network":
+        bounds, attacks = certified.certificate.tolist(), certified.attack.tolist()
+        order = sorted(range(len(bounds)), key=lambda i: -bounds[i])[:ROWS]
+        rows = [(str(i), *_numbers(attacks[i], bounds[i])) for i in order]
+        print_table(("output", *heads), rows)
+    print_table(
+        ("group", *heads, "why there is none"),
+        [
+            (group.name, *_numbers(group.attack, group.certificate), group.reason)
+            for group in certified.groups
+        ],
+    )
+    if found.stored:
+        print_table(
+            ("stored", "radius", *heads, "holds"),
+            [
+                (
+                    claim.name,
+                    f"{claim.radius:.4g}",
+                    *_numbers(claim.attack, claim.certificate),
+                    _verdict(claim),
+                )
+                for claim in found.stored
+            ],
+        )
+    for sentence in _sentences(found):
+        say(sentence)
+
+
+def failure_of(found: Verification) -> str:
+    """Why a verification failed, in one line."""
+    for claim in found.stored:
+        if not claim.holds:
+            return (
+                f"the stored certificate of {claim.name}, {claim.certificate:.4g} on the ball of "
+                f"radius {claim.radius:.4g}, does not hold: a query reaches {claim.attack:.4g}"
+            )
+    return "an attack beats a certificate just proven; please report this as a fault of coreprune"
+
+
+def _verdict(claim: StoredClaim) -> str:
+    if claim.attack is None:
+        return "not told by the two networks alone"
+    return "yes" if claim.holds else "NO"
+
+
+def _numbers(attack: float | None, bound: float | None) -> tuple[str, str, str]:
+    """The attack, the certificate and how many times larger that is."""
+    if bound is None or attack is None:
+        return (
+            "" if attack is None else f"{attack:.4g}",
+            "" if bound is None else f"{bound:.4g}",
+            "",
+        )
+    return f"{attack:.4g}", f"{bound:.4g}", f"{bound / attack:.2f}" if attack > 0 else ""
+
+
+def _sentences(found: Verification) -> Iterator[str]:
+    certified = found.certified
+    yield f"for {certified.space}, in the units of the outputs; scope: {certified.scope}"
+    if certified.vacuous:
+        yield certified.vacuous
+    if certified.unchanged is not None:
+        yield (
+            f"{certified.unchanged:.1%} of the samples provably keep their class in both networks"
+        )
+    yield from (f"note: {note}" for note in found.notes)

@@ -1,0 +1,128 @@
+"""The certificates that every result carries: sound, in words, in JSON, and quick."""
+
+import importlib
+import json
+import time
+
+import pytest
+import torch
+from networks import Forward, mlp
+from torch import nn
+
+import coreprune
+from coreprune.certificates import fast
+from coreprune.core.coreset import METHODS
+from coreprune.demo import LeNet300100
+
+X = torch.linspace(-1, 1, 10).reshape(2, 5)
+
+
+def network(*widths, act=nn.ReLU):
+    torch.manual_seed(0)
+    return mlp(*widths, act=act)
+
+
+def attacked(net, result):
+    """The worst change of an output that was found on the ball of the result."""
+    space = coreprune.Ball(result.certificate_radius)
+    return float(coreprune.certify(net, result.model, space, effort=0.0).attack.max())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_attack_beats_what_the_result_says(method):
+    net = network(5, 12, 8, 3)
+    result = coreprune.prune(net, X, keep=0.6, method=method)
+    assert result.certificate_scope == "network"
+    assert attacked(net, result) <= result.certificate
+
+
+@pytest.mark.parametrize("act", [nn.ReLU, nn.PReLU, nn.Tanh, nn.Softplus])
+def test_a_group_s_certificate_speaks_of_the_layer_that_reads_it(act):
+    net = network(5, 12, 3, act=act)
+    result = coreprune.prune(net, X, keep=0.6)
+    (group,) = result.groups
+    assert result.certificate_radius == group.query_radius
+    assert 0 < attacked(net, result) <= group.certificate
+    assert group.certificate == pytest.approx(result.certificate)
+
+
+def test_every_reader_counts_and_the_scope_says_why_it_is_the_group():
+    torch.manual_seed(0)
+    net = Forward(
+        lambda m, x: (lambda h: m.b(torch.relu(h)) + m.c(torch.tanh(h)))(m.a(x)),
+        a=nn.Linear(5, 12), b=nn.Linear(12, 2), c=nn.Linear(12, 2),
+    )  # fmt: skip
+    result = coreprune.prune(net, X, keep=0.5)
+    (group,) = result.groups
+    assert group.consumers == ("b", "c")
+    assert result.certificate is result.certificate_radius is None
+    assert result.certificate_scope.startswith("group: no bound of the whole network, because")
+    x = torch.randn(2000, 5, generator=torch.Generator().manual_seed(0))
+    x *= group.query_radius / x.norm(dim=1, keepdim=True)
+    small = result.model
+    with torch.no_grad():
+        moved = [
+            float((getattr(net, n)(f(net.a(x))) - getattr(small, n)(f(small.a(x)))).abs().max())
+            for n, f in (("b", torch.relu), ("c", torch.tanh))
+        ]
+    assert 0.2 * group.certificate < max(moved) <= group.certificate
+
+
+def test_keeping_everything_is_certified_to_change_nothing():
+    result = coreprune.prune(network(5, 12, 3), X, keep=1.0)
+    assert result.certificate < 1e-9
+    assert result.groups[0].certificate < 1e-9
+
+
+def test_the_network_s_certificate_speaks_of_the_repaired_network():
+    net = network(5, 12, 8, 3)
+    result = coreprune.prune(net, X, keep=0.5, repair=coreprune.Repair(steps=20))
+    plain = coreprune.prune(net, X, keep=0.5)
+    assert result.groups == plain.groups
+    assert result.certificate != plain.certificate
+    assert attacked(net, result) <= result.certificate
+
+
+def test_repaired_slopes_are_no_longer_the_same_activation():
+    net = network(5, 12, 3, act=nn.PReLU)
+    result = coreprune.prune(net, X, keep=0.5, repair=coreprune.Repair(steps=20))
+    assert result.certificate is None
+    assert result.certificate_scope.endswith("because repair changed its activations")
+
+
+def test_a_network_that_ends_in_an_activation_is_bounded_behind_it():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 3), nn.Sigmoid())
+    result = coreprune.prune(net, X, keep=0.5)
+    assert result.certificate == pytest.approx(result.groups[0].certificate / 4)
+
+
+def test_json_has_it(tmp_path):
+    result = coreprune.prune(network(5, 12, 3), X, keep=0.5)
+    result.save(tmp_path / "small")
+    document = json.loads((tmp_path / "small" / "coreprune.json").read_text())
+    assert document["certificate"] == result.certificate
+    assert document["certificate_scope"] == "network"
+    assert document["groups"][0]["certificate"] == result.groups[0].certificate
+
+
+def test_it_is_quicker_than_pruning(monkeypatch):
+    spent = []
+
+    def timed(function):
+        def wrapper(*args, **kwargs):
+            start = time.perf_counter()
+            found = function(*args, **kwargs)
+            spent.append(time.perf_counter() - start)
+            return found
+
+        return wrapper
+
+    monkeypatch.setattr("coreprune.cutting.cut_certificate", timed(fast.cut_certificate))
+    module = importlib.import_module("coreprune.prune")
+    monkeypatch.setattr(module, "network_certificate", timed(fast.network_certificate))
+    torch.manual_seed(0)
+    net, start = LeNet300100(), time.perf_counter()
+    coreprune.prune(net, torch.ones(1, 784), keep=0.5, queries=coreprune.Gaussian())
+    assert len(spent) == 3
+    assert sum(spent) < (time.perf_counter() - start) / 2

@@ -1,0 +1,275 @@
+"""Certificates from two models alone: sound for any pair, tight for kept ones, clear in words."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from networks import Forward, mlp, named
+from torch import nn
+
+import coreprune
+from coreprune import ArgumentError, Ball, Box, Ellipsoid, UnsupportedModelError, certify, prune
+from coreprune.core.coreset import METHODS
+
+X = torch.linspace(-1, 1, 10).reshape(2, 5)
+SPACES = [Ball(2.0), Box(-1.0, 0.5), Ellipsoid(torch.zeros(5), torch.eye(5)[:, :3])]
+
+
+def network(*widths, act=nn.ReLU, seed=0):
+    torch.manual_seed(seed)
+    return mlp(*widths, act=act)
+
+
+def shaken(model, size=0.02):
+    """The same network with all of its weights moved, as after repair."""
+    other, generator = copy.deepcopy(model), torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter += size * torch.randn(parameter.shape, generator=generator)
+    return other
+
+
+def queries(space, count=400):
+    """Queries of a space, many on its boundary. Shape (count, 5)."""
+    v = torch.randn(count, 5, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    if isinstance(space, Box):
+        return -0.25 + 0.75 * v.clamp(-1, 1)
+    unit = v / v.norm(dim=1, keepdim=True)
+    return space.radius * unit if isinstance(space, Ball) else unit[:, :3] @ space.root.double().T
+
+
+def change(original, pruned, x):
+    with torch.no_grad():
+        wide, small = copy.deepcopy(original).double(), copy.deepcopy(pruned).double()
+        return (wide.eval()(x) - small.eval()(x)).abs().amax(0)
+
+
+def assert_sound(found, original, pruned, space):
+    assert found.holds
+    assert (found.attack <= found.certificate + 1e-9).all()
+    assert (change(original, pruned, queries(space)) <= found.certificate + 1e-9).all()
+    for group in found.groups:
+        assert group.certificate is None or group.attack <= group.certificate + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("method", "space"), list(zip(METHODS, itertools.cycle(SPACES), strict=False)), ids=str
+)
+@pytest.mark.parametrize("widths", [(5, 12, 3), (5, 12, 8, 3)], ids=["one", "two"])
+def test_no_query_beats_the_certificate_of_any_method(method, widths, space):
+    net = network(*widths)
+    small = prune(net, X, keep=0.6, method=method, queries=Ball(2.0)).model
+    found = certify(net, small, space, effort=0.1)
+    assert found.scope == "network"
+    assert found.certificate.shape == found.attack.shape == (3,)
+    assert_sound(found, net, small, space)
+
+
+@pytest.mark.parametrize("act", [nn.ReLU, nn.GELU, nn.Tanh, nn.PReLU, nn.Hardswish])
+@pytest.mark.parametrize("widths", [(5, 12, 3), (5, 12, 8, 3)], ids=["one", "two"])
+def test_it_holds_for_a_repaired_network(act, widths):
+    net = network(*widths, act=act)
+    small = shaken(prune(net, X, keep=0.6).model)
+    assert_sound(certify(net, small, Ball(2.0)), net, small, Ball(2.0))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [(5, 12, 8, 3), (5, 20, 11, 3), (5, 7, 20, 3), (5, 9, 3), (5, 6, 6, 6, 3)],
+    ids=["as wide", "wider", "crosswise", "shallower", "deeper"],
+)
+def test_it_holds_for_strangers(other):
+    net, stranger = network(5, 12, 8, 3), network(*other, seed=5)
+    assert_sound(certify(net, stranger, Ball(1.0)), net, stranger, Ball(1.0))
+
+
+def test_shifted_biases_are_seen():
+    net = network(5, 12, 3)
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        other[2].bias += torch.tensor([1.0, 0.0, -2.0])
+    found = certify(net, other, Ball(2.0))
+    wanted = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
+    assert torch.allclose(found.certificate, wanted, atol=1e-6)
+    assert torch.allclose(found.attack, wanted, atol=1e-6)
+
+
+def test_a_network_is_itself_in_any_order_of_its_neurons():
+    net = network(5, 12, 8, 3)
+    other = copy.deepcopy(net)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        other[0].weight.copy_(net[0].weight[order])
+        other[0].bias.copy_(net[0].bias[order])
+        other[2].weight.copy_(net[2].weight[:, order])
+    found = certify(net, other, Ball(2.0))
+    assert float(found.certificate.max()) < 1e-9
+
+
+def test_normalisations_and_an_activation_at_the_end_belong_to_the_chain():
+    torch.manual_seed(0)
+    net = named(
+        a=nn.Linear(5, 12), n=nn.BatchNorm1d(12), r=nn.ReLU(), m=nn.BatchNorm1d(12),
+        b=nn.Linear(12, 3), s=nn.Sigmoid(),
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        for norm in (net.n, net.m):
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+            norm.weight.uniform_(-2, 2)
+    small = prune(net, X, keep=0.5).model
+    found = certify(net, small, Ball(2.0))
+    assert found.scope == "network"
+    assert_sound(found, net, small, Ball(2.0))
+
+
+def test_more_effort_is_no_worse_and_kept_neurons_beat_ranges():
+    net = network(5, 40, 3)
+    small = prune(net, X, keep=0.9).model
+    quick, slow = (certify(net, small, Ball(2.0), effort=effort) for effort in (0.0, 2.0))
+    assert (slow.certificate <= quick.certificate + 1e-12).all()
+    assert not slow.vacuous
+
+
+def test_what_says_nothing_is_said_to():
+    net = network(5, 12, 3)
+    with torch.no_grad():
+        net[2].weight *= 0.01
+    found = certify(net, network(5, 12, 3, seed=8), Ball(50.0), effort=0.0)
+    assert "outputs: the certificate exceeds the whole range" in found.vacuous
+
+
+def residual(width=6):
+    torch.manual_seed(0)
+    return Forward(
+        lambda m, x: m.out(x + m.b(torch.relu(m.a(x)))),
+        a=nn.Linear(5, width), b=nn.Linear(width, 5), out=nn.Linear(5, 2),
+    )  # fmt: skip
+
+
+def test_a_network_that_is_no_chain_is_certified_group_by_group():
+    net = residual()
+    small = prune(net, X, keep=0.5).model
+    found = certify(net, small, Ball(2.0), example_inputs=X)
+    assert found.scope.startswith("group: no bound of the whole network, because")
+    assert "each group's first layer" in found.space
+    assert [group.name for group in found.groups] == ["a → b"]
+    assert 0 < found.attack[0] <= found.certificate[0] < torch.inf
+
+
+def test_groups_of_other_outer_sizes_have_no_certificate():
+    net, small = residual(), residual()
+    small.a = nn.Linear(5, 3)
+    small.b = nn.Linear(3, 5)
+    small.out = nn.Linear(5, 2)
+    assert certify(net, small, Ball(2.0), example_inputs=X).groups[0].certificate is not None
+    found = certify(net, small, Ellipsoid(torch.zeros(4), torch.ones(4)), example_inputs=X)
+    assert found.certificate.isinf().all()
+    assert "4 dimensions" in found.groups[0].reason
+
+
+def test_images_are_flattened():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 2))
+    x = torch.randn(1, 3, 2, 2)
+    small = prune(net, x, keep=0.5).model
+    space = Box.of_images([0.5, 0.4, 0.3], [0.2, 0.2, 0.2])
+    found = certify(net, small, space, example_inputs=x)
+    assert found.scope == "network"
+    assert found.holds
+
+
+def test_neither_network_is_touched_and_a_seed_repeats_it():
+    net = network(5, 12, 3)
+    small = prune(net, X, keep=0.5).model
+    before = [copy.deepcopy(model.state_dict()) for model in (net, small)]
+    one, two = (certify(net, small, Ball(2.0), seed=4) for _ in range(2))
+    assert torch.equal(one.attack, two.attack)
+    for state, model in zip(before, (net, small), strict=True):
+        assert all(torch.equal(state[name], t) for name, t in model.state_dict().items())
+
+
+def test_classes_that_cannot_change_do_not():
+    net = network(5, 40, 3)
+    small = prune(net, X, keep=0.8).model
+    samples = torch.randn(60, 5, generator=torch.Generator().manual_seed(2))
+    shares = [
+        certify(net, small, samples=samples, radius=radius, effort=0.0).unchanged
+        for radius in (None, 0.02, 5.0)
+    ]
+    with torch.no_grad():
+        same = (net(samples).argmax(1) == small(samples).argmax(1)).double().mean()
+    assert 0.2 < shares[0] <= same
+    assert shares[0] >= shares[1] > shares[2] == 0
+
+
+def test_the_space_of_samples_holds_them_and_what_is_around():
+    net = network(5, 12, 3)
+    found = certify(net, net, samples=torch.full((2, 5), 2.0), radius=0.5, effort=0.0)
+    assert found.space == "all inputs of norm at most 4.97214"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"space": None}, "space must be one of Ball, Box, Ellipsoid"),
+        ({"space": 3.0}, "space must be one of"),
+        ({"space": coreprune.Gaussian()}, "bounded queries"),
+        ({"space": Box(torch.zeros(4), torch.ones(4))}, "does not broadcast"),
+        ({"space": Ellipsoid(torch.zeros(4), torch.ones(4))}, "4 dimensions, but inputs have 5"),
+        ({"effort": -1.0}, "effort must be"),
+        ({"effort": float("nan")}, "effort must be"),
+        ({"radius": -0.1, "samples": X}, "radius must be"),
+        ({"radius": float("inf"), "samples": X}, "radius must be"),
+        ({"samples": torch.full((2, 5), torch.nan)}, "samples must have"),
+        ({"samples": torch.ones(2, 6)}, "samples must have 5 numbers each"),
+        ({"seed": -1}, "seed must be"),
+        ({"pruned": mlp(5, 4, 2)}, "must have the outputs of original"),
+        ({"pruned": mlp(6, 4, 3)}, "must have the inputs of original"),
+        ({"original": nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(5, 3))}, "example_inputs"),
+        ({"example_inputs": torch.zeros(1, 7)}, "example_inputs must run"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_named(change, words):
+    net = mlp(5, 12, 3)
+    said = {"original": net, "pruned": net, "space": Ball(1.0)} | change
+    with pytest.raises(ArgumentError, match=words):
+        certify(said.pop("original"), said.pop("pruned"), said.pop("space"), **said)
+
+
+@pytest.mark.parametrize("radius", [0.0, float("inf"), float("nan"), -1.0])
+def test_a_ball_needs_a_radius(radius):
+    with pytest.raises(ArgumentError, match="radius must be positive and finite"):
+        Ball(radius)
+
+
+@pytest.mark.parametrize(
+    ("centre", "root", "words"),
+    [
+        (torch.zeros(2, 2), torch.ones(2), "shape"),
+        (torch.zeros(2), torch.ones(3), "shape"),
+        (torch.zeros(2), torch.tensor([1.0, torch.inf]), "finite"),
+    ],
+)
+def test_an_ellipsoid_needs_shapes_that_fit(centre, root, words):
+    with pytest.raises(ArgumentError, match=words):
+        Ellipsoid(centre, root)
+
+
+def test_broken_weights_and_networks_without_hidden_layers_are_refused():
+    net = network(5, 12, 3)
+    broken = copy.deepcopy(net)
+    with torch.no_grad():
+        broken[0].weight[0, 0] = torch.nan
+    with pytest.raises(UnsupportedModelError, match="NaN or infinite"):
+        certify(net, broken, Ball(1.0))
+    line = nn.Sequential(nn.Linear(5, 3))
+    with pytest.raises(UnsupportedModelError, match="nothing to certify"):
+        certify(line, line, Ball(1.0))
+
+
+def test_samples_need_classes_of_a_whole_network():
+    with pytest.raises(ArgumentError, match="classes of the whole network"):
+        certify(residual(), residual(), samples=X, example_inputs=X)
