@@ -105,17 +105,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, "Data-Independent Neural Pruning via
         Coresets".
     """
-    if (keep is None) != bool(lossless):
-        raise ArgumentError(
-            f"exactly one of keep and lossless must be given, got keep={keep!r} and "
-            f"lossless={lossless!r}; pass keep=0.5 to drop half of the neurons, or lossless=True"
-        )
-    if lossless and (order is not None or repair is not None or round_to != 1):
-        raise ArgumentError("lossless=True must be given without order, round_to and repair")
-    if keep is not None:
-        check_keep(keep)
-    if order is not None and order not in get_args(Order):
-        raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
+    _check(keep, lossless=lossless, order=order, free=repair is None and round_to == 1)
     tell = progress or silent
     options = Options(
         method=method,
@@ -194,6 +184,25 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         original_hash=tensors_hash(original),
         notes=prospect.notes,
     )
+
+
+def _check(keep: Keep | None, *, lossless: bool, order: str | None, free: bool) -> None:
+    """Refuse what cannot be meant; `free` says that no width and no training is asked for.
+
+    Raises:
+        ArgumentError: Naming the argument, the rule, the value and the way out.
+    """
+    if (keep is None) != bool(lossless):
+        raise ArgumentError(
+            f"exactly one of keep and lossless must be given, got keep={keep!r} and "
+            f"lossless={lossless!r}; pass keep=0.5 to drop half of the neurons, or lossless=True"
+        )
+    if lossless and (order is not None or not free):
+        raise ArgumentError("lossless=True must be given without order, round_to and repair")
+    if keep is not None:
+        check_keep(keep)
+    if order is not None and order not in get_args(Order):
+        raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
 
 
 def _saved(keep: Keep) -> str:
