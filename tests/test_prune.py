@@ -927,6 +927,20 @@ def test_behind_a_residual_sum_only_what_needs_no_bound_goes():
     assert result.groups[0].query_radius is None
 
 
+@pytest.mark.parametrize(("bias", "left"), [(-2.001, 1), (-1.999, 2)])
+def test_the_ball_reaches_later_layers_through_what_earlier_ones_can_give(bias, left):
+    net = named(a=nn.Linear(2, 2), r=nn.ReLU(), b=nn.Linear(2, 2), s=nn.ReLU(), c=nn.Linear(2, 1))
+    with torch.no_grad():
+        for layer in (net.a, net.b):
+            layer.weight.copy_(torch.eye(2))
+            layer.bias.zero_()
+        net.a.weight.mul_(2)
+        net.b.bias[0] = bias  # h = 2 relu(x) has norm 2 at the most
+    result = prune(net, torch.ones(1, 2), lossless=True, queries=Ball(1.0))
+    assert [record.neurons_after for record in result.groups][1] == left
+    assert result.groups[1].query_radius == pytest.approx(2.0)
+
+
 def test_without_a_loss_a_layer_whose_width_is_fixed_is_restored():
     case = CASES["hard-coded width"]
     torch.manual_seed(0)
