@@ -5,6 +5,7 @@ import importlib
 import itertools
 import json
 import math
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -419,7 +420,8 @@ def test_progress_tells_what_is_done():
     prune(three_layers(), draw(4, 8), keep=0.5, progress=lambda *news: told.append(news))
     cutting = [("cutting", 0, 2), ("cutting", 1, 2)]
     first = [("reading the model", 0, 1), ("pricing every size", 0, 1)]
-    assert told == [*first, *cutting, ("checking", 0, 1), ("measuring", 0, 1)]
+    last = [("checking", 0, 1), ("measuring", 0, 1), ("certifying", 0, 1)]
+    assert told == [*first, *cutting, *last]
 
 
 def test_result_says_where_it_comes_from():
@@ -437,7 +439,7 @@ BAD_ARGUMENTS = {
     "negative keep": ({"keep": -0.5}, "got -0.5"),
     "keep of NaN": ({"keep": float("nan")}, "got nan"),
     "keep in words": ({"keep": "half"}, "got 'half'"),
-    "no keep": ({"keep": None}, "got None"),
+    "no keep": ({"keep": None}, "got keep=None"),
     "keep as truth": ({"keep": True}, "got True"),
     "keep by name of 2": ({"keep": {"0": 2}}, r"keep\['0'\] must be a number in \(0, 1\], got 2"),
     "keep by a wrong name": ({"keep": {"7": 0.5, "4": 0.5}}, "keep names 4, 7, .*that can: 0, 2"),
@@ -719,8 +721,32 @@ def test_records_of_every_method_are_plain_json(method):
             prune(Counting(), draw(4, 6), keep=0.5, method=method).to_json(), allow_nan=False
         )
     )
-    assert record["measured_error"] >= 0
+    assert (record["measured_error"] is not None) is (method in PATH_METHODS)
     assert bool(record["curve"]) is (method in PATH_METHODS)
+
+
+@pytest.mark.parametrize("repair", [5, "60s"])
+def test_a_repair_that_is_none_is_refused_before_any_work(repair):
+    with pytest.raises(ArgumentError, match=r"repair must be coreprune.Repair"):
+        prune(mlp(6, 12, 3), draw(4, 6), keep=0.5, repair=repair)
+
+
+def test_an_error_in_units_that_are_not_the_outputs_is_no_budget():
+    net = Forward(lambda m, x: (m.b(m.a(x).relu()) > 0).float())
+    net.a, net.b = nn.Linear(6, 12), nn.Linear(12, 3)
+    with pytest.raises(ArgumentError, match="derivatives by the layers"):
+        prune(net, draw(4, 6), keep=Budget(error=0.5))
+    assert prune(net, draw(4, 6), keep=0.5).expected_error is None
+
+
+@pytest.mark.parametrize("name", ["code", "graph", "meta", "recompile"])
+def test_layers_may_be_called_as_torch_calls_its_own(name):
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        OrderedDict({name: nn.Linear(6, 12), "act": nn.ReLU(), "end": nn.Linear(12, 3)})
+    )
+    result = prune(net, draw(4, 6), keep=0.5)
+    assert [group.name for group in result.groups] == [name]
 
 
 def test_a_network_of_buffers_alone_has_no_parameters_to_save():
@@ -925,6 +951,20 @@ def test_behind_a_residual_sum_only_what_needs_no_bound_goes():
     result = prune(net, draw(4, 6), lossless=True)
     assert result.notes[0] == "b: 1 duplicate; no bound of its inputs is known"
     assert result.groups[0].query_radius is None
+
+
+@pytest.mark.parametrize(("bias", "left"), [(-2.001, 1), (-1.999, 2)])
+def test_the_ball_reaches_later_layers_through_what_earlier_ones_can_give(bias, left):
+    net = named(a=nn.Linear(2, 2), r=nn.ReLU(), b=nn.Linear(2, 2), s=nn.ReLU(), c=nn.Linear(2, 1))
+    with torch.no_grad():
+        for layer in (net.a, net.b):
+            layer.weight.copy_(torch.eye(2))
+            layer.bias.zero_()
+        net.a.weight.mul_(2)
+        net.b.bias[0] = bias  # h = 2 relu(x) has norm 2 at the most
+    result = prune(net, torch.ones(1, 2), lossless=True, queries=Ball(1.0))
+    assert [record.neurons_after for record in result.groups][1] == left
+    assert result.groups[1].query_radius == pytest.approx(2.0)
 
 
 def test_without_a_loss_a_layer_whose_width_is_fixed_is_restored():

@@ -105,9 +105,9 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, "Data-Independent Neural Pruning via
         Coresets".
     """
+    _check(keep, lossless=lossless, order=order, repair=repair)
     if lossless and (order is not None or repair is not None or round_to != 1):
         raise ArgumentError("lossless=True must be given without order, round_to and repair")
-    _check(keep, lossless=lossless, order=order, repair=repair)
     tell = progress or silent
     options = Options(
         method=method,
@@ -194,7 +194,12 @@ def _saved(keep: Keep) -> str:
     return keep.kind if isinstance(keep, Budget) and keep.kind != "error" else "parameters"
 
 
-def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: Repair | None) -> None:
+def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: object) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        ArgumentError: Naming the argument, the rule, the value and the way out.
+    """
     if (keep is None) != bool(lossless):
         raise ArgumentError(
             f"exactly one of keep and lossless must be given, got keep={keep!r} and "

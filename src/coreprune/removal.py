@@ -86,7 +86,7 @@ def remove(
         output_spread=None,
         certificate=None,
         certificate_radius=None,
-        certificate_scope="none: nothing but rounding changes",
+        certificate_scope="none: what was removed changes outputs by rounding alone",
         repair=None,
         curve=(),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),

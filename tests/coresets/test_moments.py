@@ -313,3 +313,19 @@ def test_sequences_give_rows_enough_in_fewer_queries():
     cut = Cut(group=groups[0], indices=kept, weights=(net[2].weight[:, :4].detach(),), shifts={})
     ((present, lost),) = moments.against(groups[1], shrink(subject.graph.parameters, cut)).values()
     assert 10_000 <= present.count == lost.count < 2 * 50 * 1024
+
+
+def test_what_is_drawn_is_what_batch_normalisations_recall():
+    x = inputs_far_from_standard(4000, 0)
+    model = normalised(x)
+    _, _, moments = moments_for(model, x[:2], None)
+    drawn = next(iter(moments.calls(moments.groups))).args[0]
+    hidden, wanted = model[0](drawn).detach(), model[0](x).detach()
+    torch.testing.assert_close(hidden.mean(0), wanted.mean(0), rtol=0.2, atol=0.2)
+    assert "mean of their own" in moments.words()
+
+
+def test_the_measured_error_of_matched_moments_is_near_the_expected_one():
+    x = inputs_far_from_standard(4000, 0)
+    result = prune(normalised(x), x[:2], keep=0.5)
+    assert result.measured_error == pytest.approx(result.expected_error, rel=0.5)

@@ -227,3 +227,11 @@ def test_there_are_none_when_no_layer_reads_it_as_it_is(net, args):
 )
 def test_the_only_input_is_a_batch_of_numbers(args, known):
     assert (only_input(Call(args=args)) is not None) is known
+
+
+def test_several_inputs_with_one_batch_axis_are_drawn_in_large_batches():
+    net = Forward(lambda m, u, v: m.b(m.a(torch.cat([u, v], 1)).relu()))
+    net.a, net.b = nn.Linear(5, 12), nn.Linear(12, 3)
+    subject = prepare(net, (torch.randn(1, 2), torch.randn(1, 3)))
+    call = next(drawn(Gaussian(), subject, seed=0, examples=1))
+    assert [tuple(tensor.shape) for tensor in call.args] == [(MOST, 2), (MOST, 3)]

@@ -117,7 +117,7 @@ class _Holder(nn.Module):
 
 
 def _takes_names_of_fx(module: nn.Module) -> bool:
-    """Whether a layer is called as an attribute of torch's graph modules: "code" or "graph", say."""
+    """Whether a layer has the name of an attribute of torch's graph modules, as "code"."""
     own = {name for name, _ in (*module.named_children(), *module.named_parameters(recurse=False))}
     return any(hasattr(fx.GraphModule, name) or name == "meta" for name in own)
 
