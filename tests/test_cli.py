@@ -325,6 +325,12 @@ def test_verify_prints_attack_certificate_and_ratio(command, saved: Path) -> Non
     assert "for all inputs of norm at most 2, in the units of the outputs; scope: network" in out
 
 
+def test_prune_says_what_is_proven(command, saved: Path) -> None:
+    _, out, _ = command("prune", "own_net:net", "--input", "1x4", "--keep", "0.5", "-o", "other")
+    assert "proven: no output is off by more than" in out
+    assert "for any input of norm at most 2" in out
+
+
 def test_verify_takes_a_space_of_its_own(command, saved: Path) -> None:
     code, out, _ = command("verify", "own_net:net", "small", "--box", "0:1", "--json")
     document = json.loads(out)

@@ -5,10 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from coreprune.certificates.arguments import (
+    check_groups,
+    check_numbers,
+    check_same_ends,
+    checked_samples,
+    largest_norm,
+    linear_example,
+    subject_of,
+)
 from coreprune.certificates.network import NetworkChain, carried, network_chain
 from coreprune.core.chain import Link
 from coreprune.core.chain_attack import hidden_attack, output_attack
@@ -22,10 +30,7 @@ from coreprune.graph.runs import links_of, runs_of
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space, check_space, query_set_of, words_of
 from coreprune.result import Certified, CertifiedGroup
-from coreprune.shells.torch_module.calls import run
-from coreprune.shells.torch_module.modules import nonfinite, unwrapped
-from coreprune.shells.torch_module.outputs import leaves_of
-from coreprune.shells.torch_module.subject import Subject, prepare
+from coreprune.shells.torch_module.subject import Subject
 
 WITHIN = 1e-9
 """Of the largest value inside the networks: what evaluating an attack in float64 may be off by."""
@@ -80,17 +85,17 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
         >>> found.scope, found.certificate.shape, bool((found.attack <= found.certificate).all())
         ('network', torch.Size([3]), True)
     """
-    _check_numbers(effort, radius=radius, seed=seed)
-    rows = None if samples is None else _checked(samples)
+    check_numbers(effort, radius=radius, seed=seed)
+    rows = None if samples is None else checked_samples(samples)
     if space is None and rows is not None:
-        space = Ball(_reach(rows) + (radius or 0.0))
+        space = Ball(largest_norm(rows) + (radius or 0.0))
     check_space(space)
     asked = _Asked(space=cast("Space", space), effort=effort, seed=int(seed))
-    example = _example(original, pruned) if example_inputs is None else example_inputs
-    first, second = (_subject(model, example, example_kwargs) for model in (original, pruned))
-    _check_same_ends(first, second)
+    example = linear_example(original, pruned) if example_inputs is None else example_inputs
+    first, second = (subject_of(model, example, example_kwargs) for model in (original, pruned))
+    check_same_ends(first, second)
     groups = [find_groups(subject.graph).groups for subject in (first, second)]
-    _check_any(groups[0], first)
+    check_groups(groups[0], first)
     one, other = network_chain(first, groups[0]), network_chain(second, groups[1])
     if isinstance(one, NetworkChain) and isinstance(other, NetworkChain):
         share = None
@@ -266,86 +271,3 @@ def _vacuous(what: str, flags: Tensor) -> str:
         f"{count} of {len(flags)} {what}: the certificate exceeds the whole range of the "
         "original there, so it says nothing"
     )
-
-
-def _subject(model: nn.Module, example: Any, kwargs: Mapping[str, Any] | None) -> Subject:  # noqa: ANN401
-    subject = prepare(model, example, example_kwargs=kwargs)
-    if strange := nonfinite(subject.working):
-        raise UnsupportedModelError(
-            f"a model has NaN or infinite entries in {', '.join(strange)}; "
-            "restore a sound checkpoint"
-        )
-    return subject
-
-
-def _example(original: nn.Module, pruned: nn.Module) -> Tensor:
-    """An input for networks that begin with a linear layer.
-
-    Raises:
-        ArgumentError: When they read other numbers of inputs.
-    """
-    layers = [_first_linear(model) for model in (original, pruned)]
-    sizes = [layer.in_features for layer in layers]
-    if sizes[0] != sizes[1]:
-        raise ArgumentError(
-            f"pruned must have the inputs of original, but their first layers read {sizes[1]} and "
-            f"{sizes[0]} numbers; if these are not the networks' inputs, pass example_inputs"
-        )
-    return torch.zeros(1, sizes[0]).to(layers[0].weight.detach())
-
-
-def _first_linear(model: nn.Module) -> nn.Linear:
-    first = next((m for m in unwrapped(model).modules() if next(m.children(), None) is None), None)
-    linear = next((m for m in unwrapped(model).modules() if isinstance(m, nn.Linear)), None)
-    if linear is None or not isinstance(first, nn.Linear | nn.Flatten | nn.Identity):
-        raise ArgumentError(
-            "example_inputs is needed, because the model does not begin with a linear layer; "
-            "pass one tensor or a tuple of positional arguments"
-        )
-    return linear
-
-
-def _check_same_ends(first: Subject, second: Subject) -> None:
-    shapes = [
-        [tuple(leaf.shape) for leaf in leaves_of(run(subject.working, subject.call))
-         if isinstance(leaf, Tensor)]
-        for subject in (first, second)
-    ]  # fmt: skip
-    if shapes[0] != shapes[1]:
-        raise ArgumentError(
-            f"pruned must have the outputs of original, got shapes {shapes[1]} and {shapes[0]} "
-            "for the same inputs"
-        )
-
-
-def _check_any(groups: Sequence[Group], subject: Subject) -> None:
-    if not groups:
-        notes = "; ".join(subject.graph.notes)
-        raise UnsupportedModelError(
-            "original has no hidden layer between linear layers, so there is nothing to certify"
-            + (f"; {notes}" if notes else "")
-        )
-
-
-def _check_numbers(effort: float | None, *, radius: float | None, seed: int) -> None:
-    if effort is not None and not effort >= 0:
-        raise ArgumentError(f"effort must be a number of seconds ≥ 0, got {effort}")
-    if radius is not None and not 0 <= radius < math.inf:
-        raise ArgumentError(f"radius must be finite and not negative, got {radius}")
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise ArgumentError(f"seed must be a whole number of at least 0, got {seed!r}")
-
-
-def _checked(samples: Any) -> Tensor:  # noqa: ANN401
-    rows = torch.as_tensor(samples)
-    if rows.ndim < 2 or not rows.numel() or not rows.isfinite().all():
-        raise ArgumentError(
-            "samples must have shape (N, ...), N ≥ 1, and finite entries, "
-            f"got shape {tuple(rows.shape)}"
-        )
-    return rows
-
-
-def _reach(samples: Tensor) -> float:
-    norms: Tensor = torch.linalg.vector_norm(samples.double().flatten(1), dim=1)
-    return float(norms.amax())

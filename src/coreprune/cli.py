@@ -261,6 +261,11 @@ def _sentences(result: PruneResult) -> Iterator[str]:
             f"on fresh queries the outputs are off by {result.measured_error:.3g} (root mean "
             f"square); their own spread is {result.output_spread:.3g}"
         )
+    if result.certificate is not None:
+        yield (
+            f"proven: no output is off by more than {result.certificate:.3g} for any input of norm "
+            f"at most {result.certificate_radius:.4g}"
+        )
     yield from (f"note: {note}" for note in result.notes)
 
 

@@ -12,7 +12,15 @@ from coreprune.core.chain_range import preactivations
 from coreprune.core.elementwise import Activation, compose
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.groups import Group
-from coreprune.graph.ir import Elementwise, Graph, Norm, Parameters, Reshape, inputs_of
+from coreprune.graph.ir import (
+    Elementwise,
+    Graph,
+    Norm,
+    Parameters,
+    Reshape,
+    inputs_of,
+    parameters_of,
+)
 from coreprune.graph.layer import activation_of
 from coreprune.graph.runs import Run, links_of, runs_of
 from coreprune.laws.calls import input_values, only_input
@@ -102,7 +110,8 @@ def _ending(graph: Graph, run: Run) -> Activation | None:
             if graph.shapes[node.input] != graph.shapes[node.output]:
                 return None
         else:
-            passed.append(activation_of(node, graph.parameters))
+            own = {name: graph.parameters[name].cpu() for name in parameters_of(node)}
+            passed.append(activation_of(node, own))
         value = node.output
     return compose(*passed)
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from coreprune.core.certificate import certificate
 from coreprune.core.chain import Link, Stage, chain_bound
 from coreprune.core.chain_range import chain_range
-from coreprune.core.matching import matched_stages
+from coreprune.core.matching import is_wider, matched
 from coreprune.core.neuron_sums import Block, NeuronSums, difference, neuron_sums
 from coreprune.core.query_set import QuerySet
 
@@ -73,9 +73,7 @@ def pair_bound(
     """
     low, high = chain_range(original, space, effort=effort)
     other_range = chain_range(other, space, effort=effort)
-    wider = sum(len(link.points) for link in other) > sum(len(link.points) for link in original)
-    pair = (other, original) if wider else (original, other)  # a difference has no direction
-    stages = matched_stages(*pair, space, generator=generator)
+    stages = matched(original, other, space, generator=generator)
     bounds = [apart((low, high), other_range)]
     layers: tuple[Tensor, ...] | None = None
     if stages is not None:
@@ -89,7 +87,11 @@ def pair_bound(
     bound = torch.stack(bounds).amin(0)
     if layers is not None:
         layers = (*layers[:-1], bound)
-    match = None if stages is None else tuple(_matched(stage, swapped=wider) for stage in stages)
+    match = (
+        None
+        if stages is None
+        else tuple(_rows(stage, swapped=is_wider(other, original)) for stage in stages)
+    )
     return PairBound(bound=bound, low=low, high=high, layers=layers, match=match)
 
 
@@ -98,7 +100,7 @@ def apart(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Tensor:
     return torch.maximum(one[1] - other[0], other[1] - one[0]).clamp_min(0)
 
 
-def _matched(stage: Stage, *, swapped: bool) -> tuple[Tensor, Tensor]:
+def _rows(stage: Stage, *, swapped: bool) -> tuple[Tensor, Tensor]:
     every = torch.arange(len(stage.kept))
     return (every, stage.kept) if swapped else (stage.kept, every)
 

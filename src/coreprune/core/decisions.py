@@ -10,15 +10,16 @@ of chains whose last layer is D_c P_L.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
 
-from coreprune.core.chain import Link
-from coreprune.core.chain_pair import pair_bound
-from coreprune.core.chain_range import preactivations
-from coreprune.core.query_set import ball
+from coreprune.core.chain import Link, Stage, chain_bound
+from coreprune.core.chain_pair import apart
+from coreprune.core.chain_range import chain_range, preactivations
+from coreprune.core.matching import matched
+from coreprune.core.query_set import QuerySet, ball
 
 
 def decided(
@@ -42,24 +43,84 @@ def decided(
         One flag a sample. Shape (N,).
     """
     samples = samples.double()
-    classes = preactivations(original, samples)[-1].argmax(1)
-    found = torch.zeros(len(samples), dtype=torch.bool)
-    for row, (x, winner) in enumerate(zip(samples, classes.tolist(), strict=True)):
-        first, second = (_margins(links, winner) for links in (original, other))
-        space = ball(radius, centre=x)
-        bound = pair_bound(first, second, space, effort=0.0, generator=generator)
-        found[row] = bool((bound.low > bound.bound + _rounding(first, x)).all())
-    return found
+    classes = preactivations(original, samples)[-1].argmax(1).tolist()
+    pairs = _pairs(original, other, samples, classes=classes, radius=radius, generator=generator)
+    flags = [
+        _is_decided(pairs[winner], ball(radius, centre=x))
+        for x, winner in zip(samples, classes, strict=True)
+    ]
+    return torch.tensor(flags, dtype=torch.bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Margins:
+    """Both chains with the margins of one class for outputs, and the match if there is one."""
+
+    original: Sequence[Link]
+    other: Sequence[Link]
+    stages: Sequence[Stage] | None
+
+
+def _pairs(
+    original: Sequence[Link],
+    other: Sequence[Link],
+    samples: Tensor,
+    *,
+    classes: Sequence[int],
+    radius: float,
+    generator: Generator,
+) -> dict[int, _Margins]:
+    """The margins of every class that occurs; neurons are matched once, around all samples."""
+    middle = samples.mean(0)
+    reach: Tensor = torch.linalg.vector_norm(samples - middle, dim=1)
+    around = ball(float(reach.amax()) + radius, centre=middle)
+    stages = matched(original, other, around, generator=generator)
+    return {
+        winner: _Margins(
+            original=_margins(original, winner),
+            other=_margins(other, winner),
+            stages=None if stages is None else _stage_margins(stages, winner),
+        )
+        for winner in set(classes)
+    }
+
+
+def _is_decided(pair: _Margins, space: QuerySet) -> bool:
+    low, high = chain_range(pair.original, space, effort=0.0)
+    if not (low > 0).all():
+        return False  # whatever the other network does
+    if pair.stages is None:
+        bound = apart((low, high), chain_range(pair.other, space, effort=0.0))
+    else:
+        bound = chain_bound(pair.stages, space, effort=0.0).bound
+    return bool((low > bound + _rounding(pair.original, space.centre)).all())
+
+
+def _stage_margins(stages: Sequence[Stage], winner: int) -> list[Stage]:
+    last = stages[-1]
+    rows, bias = _contrast(last.points, last.bias, winner)
+    new_rows, new_bias = _contrast(last.new_points, last.new_bias, winner)
+    changed = replace(
+        last,
+        points=rows,
+        bias=bias,
+        kept=torch.arange(len(rows)),
+        new_points=new_rows,
+        new_bias=new_bias,
+    )
+    return [*stages[:-1], changed]
 
 
 def _margins(links: Sequence[Link], winner: int) -> list[Link]:
-    last = links[-1]
-    others = [i for i in range(len(last.points)) if i != winner]
-    points, bias = last.points.double(), last.bias.double()
-    changed = replace(
-        last, points=points[winner] - points[others], bias=bias[winner] - bias[others]
-    )
-    return [*links[:-1], changed]
+    rows, bias = _contrast(links[-1].points, links[-1].bias, winner)
+    return [*links[:-1], replace(links[-1], points=rows, bias=bias)]
+
+
+def _contrast(points: Tensor, bias: Tensor, winner: int) -> tuple[Tensor, Tensor]:
+    """D_c P and D_c b. Shapes (k − 1, d) and (k − 1,)."""
+    others = [row for row in range(len(points)) if row != winner]
+    points, bias = points.double(), bias.double()
+    return points[winner] - points[others], bias[winner] - bias[others]
 
 
 def _rounding(links: Sequence[Link], x: Tensor) -> Tensor:

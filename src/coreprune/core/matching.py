@@ -42,6 +42,19 @@ def matched_stages(
     return stages_along(original, other, kept)
 
 
+def matched(
+    one: Sequence[Link], other: Sequence[Link], space: QuerySet, *, generator: Generator
+) -> tuple[Stage, ...] | None:
+    """As `matched_stages`, the wider chain for the original: a difference has no direction."""
+    pair = (other, one) if is_wider(other, one) else (one, other)
+    return matched_stages(*pair, space, generator=generator)
+
+
+def is_wider(one: Sequence[Link], other: Sequence[Link]) -> bool:
+    """Whether one chain has more neurons than the other."""
+    return sum(len(link.points) for link in one) > sum(len(link.points) for link in other)
+
+
 def stages_along(
     original: Sequence[Link], other: Sequence[Link], kept: Sequence[Tensor]
 ) -> tuple[Stage, ...] | None:

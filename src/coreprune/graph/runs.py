@@ -8,7 +8,7 @@ from torch import Tensor
 from coreprune.core.chain import Link
 from coreprune.core.elementwise import identity
 from coreprune.graph.groups import Consumer, Group
-from coreprune.graph.ir import Norm, Parameters
+from coreprune.graph.ir import Node, Norm, Parameters, parameters_of
 from coreprune.graph.layer import layer_of, scale_and_shift
 
 Fold = tuple[Tensor | float, Tensor | None]
@@ -70,7 +70,15 @@ def links_of(run: Run, parameters: Parameters) -> tuple[Link, ...]:
     Returns:
         The groups' layers and the reader, in float64 on the CPU.
     """
-    return tuple(_links(run, parameters))
+    nodes = [node for group in run.groups for node in _nodes(group)]
+    names = {name for node in nodes for name in parameters_of(node)}
+    return tuple(_links(run, {name: parameters[name].detach().cpu() for name in names}))
+
+
+def _nodes(group: Group) -> Iterator[Node]:
+    yield group.producer
+    for consumer in group.consumers:
+        yield from (*consumer.passengers, consumer.affine)
 
 
 def _links(run: Run, parameters: Parameters) -> Iterator[Link]:
@@ -104,7 +112,7 @@ def _folded(norms: Sequence[Norm], parameters: Parameters) -> Fold:
     scale: Tensor | float = 1.0
     shift: Tensor | None = None
     for norm in norms:
-        own, more = (tensor.cpu() for tensor in scale_and_shift(norm, parameters))
+        own, more = scale_and_shift(norm, parameters)
         scale, shift = own * scale, more if shift is None else own * shift + more
     return scale, shift
 
@@ -112,8 +120,8 @@ def _folded(norms: Sequence[Norm], parameters: Parameters) -> Fold:
 def _behind(points: Tensor, bias: Tensor, before: Fold) -> tuple[Tensor, Tensor]:
     """A layer that reads scale·h + shift, as one that reads h. Shapes (n, d) and (n,)."""
     scale, shift = before
-    wide = points.detach().cpu().double()
-    moved = bias.detach().cpu().double()
+    wide = points.double()
+    moved = bias.double()
     if shift is not None:
         moved = moved + wide @ shift
     return wide * scale, moved

@@ -1,0 +1,125 @@
+"""What `certify` is given: checked, and read into graphs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from coreprune.errors import ArgumentError, UnsupportedModelError
+from coreprune.graph.groups import Group
+from coreprune.shells.torch_module.calls import run
+from coreprune.shells.torch_module.modules import nonfinite, unwrapped
+from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.torch_module.subject import Subject, prepare
+
+
+def subject_of(model: nn.Module, example: Any, kwargs: Mapping[str, Any] | None) -> Subject:  # noqa: ANN401
+    """A model ready to be read, its values sound.
+
+    Raises:
+        UnsupportedModelError: When weights are NaN or infinite.
+    """
+    subject = prepare(model, example, example_kwargs=kwargs)
+    if strange := nonfinite(subject.working):
+        raise UnsupportedModelError(
+            f"a model has NaN or infinite entries in {', '.join(strange)}; "
+            "restore a sound checkpoint"
+        )
+    return subject
+
+
+def linear_example(original: nn.Module, pruned: nn.Module) -> Tensor:
+    """An input for networks that begin with a linear layer.
+
+    Raises:
+        ArgumentError: When they read other numbers of inputs.
+    """
+    layers = [_first_linear(model) for model in (original, pruned)]
+    sizes = [layer.in_features for layer in layers]
+    if sizes[0] != sizes[1]:
+        raise ArgumentError(
+            f"pruned must have the inputs of original, but their first layers read {sizes[1]} and "
+            f"{sizes[0]} numbers; if these are not the networks' inputs, pass example_inputs"
+        )
+    return torch.zeros(1, sizes[0]).to(layers[0].weight.detach())
+
+
+def _first_linear(model: nn.Module) -> nn.Linear:
+    first = next((m for m in unwrapped(model).modules() if next(m.children(), None) is None), None)
+    linear = next((m for m in unwrapped(model).modules() if isinstance(m, nn.Linear)), None)
+    if linear is None or not isinstance(first, nn.Linear | nn.Flatten | nn.Identity):
+        raise ArgumentError(
+            "example_inputs is needed, because the model does not begin with a linear layer; "
+            "pass one tensor or a tuple of positional arguments"
+        )
+    return linear
+
+
+def check_same_ends(first: Subject, second: Subject) -> None:
+    """Refuse networks with other outputs.
+
+    Raises:
+        ArgumentError: Naming both shapes.
+    """
+    shapes = [
+        [tuple(leaf.shape) for leaf in leaves_of(run(subject.working, subject.call))
+         if isinstance(leaf, Tensor)]
+        for subject in (first, second)
+    ]  # fmt: skip
+    if shapes[0] != shapes[1]:
+        raise ArgumentError(
+            f"pruned must have the outputs of original, got shapes {shapes[1]} and {shapes[0]} "
+            "for the same inputs"
+        )
+
+
+def check_groups(groups: Sequence[Group], subject: Subject) -> None:
+    """Refuse a network without hidden layers.
+
+    Raises:
+        UnsupportedModelError: With what could not be read.
+    """
+    if not groups:
+        notes = "; ".join(subject.graph.notes)
+        raise UnsupportedModelError(
+            "original has no hidden layer between linear layers, so there is nothing to certify"
+            + (f"; {notes}" if notes else "")
+        )
+
+
+def check_numbers(effort: float | None, *, radius: float | None, seed: int) -> None:
+    """Refuse numbers that break their rule.
+
+    Raises:
+        ArgumentError: Naming the argument, the rule and the value.
+    """
+    if effort is not None and not effort >= 0:
+        raise ArgumentError(f"effort must be a number of seconds ≥ 0, got {effort}")
+    if radius is not None and not 0 <= radius < math.inf:
+        raise ArgumentError(f"radius must be finite and not negative, got {radius}")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ArgumentError(f"seed must be a whole number of at least 0, got {seed!r}")
+
+
+def checked_samples(samples: Any) -> Tensor:  # noqa: ANN401
+    """Samples as a tensor.
+
+    Raises:
+        ArgumentError: When there is none, or an entry is NaN or infinite.
+    """
+    rows = torch.as_tensor(samples)
+    if rows.ndim < 2 or not rows.numel() or not rows.isfinite().all():
+        raise ArgumentError(
+            "samples must have shape (N, ...), N ≥ 1, and finite entries, "
+            f"got shape {tuple(rows.shape)}"
+        )
+    return rows
+
+
+def largest_norm(samples: Tensor) -> float:
+    """Of the samples, each flat."""
+    norms: Tensor = torch.linalg.vector_norm(samples.double().flatten(1), dim=1)
+    return float(norms.amax())

@@ -1,0 +1,52 @@
+import torch
+from networks import Forward, mlp, named, trained_norm
+from torch import nn
+
+from coreprune.core.chain_range import preactivations
+from coreprune.graph.groups import find_groups
+from coreprune.graph.runs import links_of, runs_of
+from coreprune.shells.torch_module.subject import prepare
+
+X = torch.linspace(-1, 1, 10).reshape(2, 5)
+
+
+def runs(model):
+    subject = prepare(model, X)
+    return runs_of(find_groups(subject.graph).groups), subject.graph.parameters
+
+
+def test_a_plain_chain_is_one_run():
+    torch.manual_seed(0)
+    net = mlp(5, 7, 6, 3)
+    (run,), parameters = runs(net)
+    assert run.name == "0 → 4"
+    assert [group.name for group in run.groups] == ["0", "2"]
+    links = links_of(run, parameters)
+    assert torch.allclose(preactivations(links, X.double())[-1], net.double()(X.double()))
+
+
+def test_normalisations_on_either_side_are_folded_and_the_function_stays():
+    torch.manual_seed(0)
+    net = named(
+        a=nn.Linear(5, 7), n=trained_norm(7), r=nn.ReLU(), m=trained_norm(7), o=trained_norm(7),
+        b=nn.Linear(7, 6, bias=False), p=trained_norm(6), c=nn.Linear(6, 2),
+    ).eval()  # fmt: skip
+    (run,), parameters = runs(net)
+    links = links_of(run, parameters)
+    assert [link.activation.name for link in links] == ["relu", "identity", "identity"]
+    wanted = net.double()(X.double())
+    assert torch.allclose(preactivations(links, X.double())[-1], wanted, atol=1e-10)
+
+
+def test_a_run_ends_where_neurons_have_several_readers():
+    torch.manual_seed(0)
+
+    def forward(m, x):
+        h = torch.relu(m.a(x))
+        return m.out(torch.relu(m.b(h))) + m.c(h)
+
+    net = Forward(
+        forward, a=nn.Linear(5, 7), b=nn.Linear(7, 6), c=nn.Linear(7, 2), out=nn.Linear(6, 2)
+    )
+    found, _ = runs(net)
+    assert sorted(run.name for run in found) == ["a → b", "a → c", "b → out"]
