@@ -126,7 +126,10 @@ def test_impressions_of_networks_with_other_inputs_are_plain_noise(net, args):
     subject = prepare(net, args)
     assert only_input(subject.call) is None
     (call,) = first(Impressions(deviation=2.0), subject, count=1)
-    assert [t.shape for t in call.tensors()] == [t.shape for t in args]
+    if len(args) == 1:
+        assert call.tensors()[0].shape == args[0].shape
+    else:  # several inputs with one batch axis come in large batches
+        assert [tuple(t.shape) for t in call.tensors()] == [(MOST, 6)] * 2
 
 
 @pytest.mark.parametrize("name", LAWS)
