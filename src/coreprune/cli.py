@@ -258,7 +258,7 @@ def _sentences(result: PruneResult) -> Iterator[str]:
         yield f"repaired in {result.repair.seconds:.0f} s ({result.repair.stopped}): loss {loss}"
     if result.measured_error is not None and result.expected_error is not None:
         yield (
-            f"on fresh queries the outputs are off by {result.measured_error:.3g} (root mean "
+            f"on queries of the law the outputs are off by {result.measured_error:.3g} (root mean "
             f"square); their own spread is {result.output_spread:.3g}"
         )
     if result.certificate is not None:

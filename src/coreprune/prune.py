@@ -83,7 +83,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         example_kwargs: Keyword arguments of the forward pass.
         dynamic_shapes: Passed to `torch.export.export`.
         repair: How long to train the pruned network on queries with the original as its teacher;
-            None leaves it as it is. Needs the extra `train`.
+            None leaves it as it is. Queries are of the law, but impressions take no steps here.
+            Needs the extra `train`.
         seed: Fixes every random choice.
         progress: Called as (what, done, of).
 

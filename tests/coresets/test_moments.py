@@ -284,9 +284,10 @@ def test_fewer_samples_than_neurons_are_told_once_and_the_ridge_is_in_the_record
     assert all(group.ridge > 0 and group.condition_number > 1e3 for group in result.groups)
 
 
-def test_as_many_samples_as_neurons_are_no_reason_for_a_warning():
+def test_as_many_samples_as_neurons_are_no_reason_for_a_warning(recwarn):
     net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 4))
     prune(net, torch.randn(2, 6), keep=0.5, queries=Samples(torch.randn(30, 6)))
+    assert not recwarn.list
 
 
 def test_impressions_are_made_once_for_all_groups():

@@ -86,7 +86,10 @@ def test_half_precision_examples_do_not_overflow_their_square():
 def test_other_networks_take_standard_normal_inputs(net, args):
     found = chosen(net, *args)
     assert found.law == Gaussian()
-    assert "no layer reads the network's input as it is" in found.why
+    kind = "no layer reads the network's input as it is"
+    if len(args) > 1 or args[0].ndim < 2 or not args[0].is_floating_point():
+        kind = "input is not one of floating-point type"
+    assert kind in found.why
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,10 @@ def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -
     if remembers(groups, chained(subject.graph, groups)):
         return Choice(law=None, why="because batch normalisations remember what inputs are like")
     example = only_input(subject.call)
-    if example is None or first_points(subject.graph) is None:
+    if example is None:
+        why = "because the network's input is not one of floating-point type with a batch axis"
+        return Choice(law=Gaussian(), why=why)
+    if first_points(subject.graph) is None:
         return Choice(law=Gaussian(), why="because no layer reads the network's input as it is")
     rms = float(example.double().square().mean().sqrt())
     law = Impressions(
