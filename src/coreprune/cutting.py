@@ -175,9 +175,11 @@ def _cut_each(
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
         after = shrink(outcome.parameters, cut)
-        bound = cut_certificate(
-            cut, outcome.parameters, after, query_radius=plan.space.radii[group.name]
-        )
+        bound = None
+        if group.is_plain:
+            bound = cut_certificate(
+                cut, outcome.parameters, after, query_radius=plan.space.radii[group.name]
+            )
         trial = Outcome(
             parameters=after,
             cuts=(*outcome.cuts, cut),

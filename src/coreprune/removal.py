@@ -1,7 +1,7 @@
 """Pruning without a loss: what a network does not need goes, and its outputs stay what they are."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from coreprune.core.lossless import Reason
 from coreprune.coresets.lossless import lossless_cut, note_of, radii_behind, record_of
 from coreprune.cutting import IsSound, Outcome, checked
 from coreprune.graph.cut import Cut, shrink
-from coreprune.graph.groups import Group
+from coreprune.graph.groups import Group, Whole
 from coreprune.laws.space import input_radii
 from coreprune.progress import Progress
 from coreprune.prospect import Options, read_groups
@@ -50,8 +50,9 @@ def remove(
     """
     subject, partition = read_groups(model, example_inputs, options, tell=tell)
     radii = input_radii(subject, partition.groups, queries=options.queries, seed=int(options.seed))
-    pass_ = _Removing(groups=partition.groups, radii=radii, tell=tell)
-    outcome = checked(subject, partition.groups, pass_.remove_each, tell=tell)
+    groups = [group for group in partition.groups if _is_told(group)]
+    pass_ = _Removing(groups=groups, radii=radii, tell=tell)
+    outcome = checked(subject, groups, pass_.remove_each, tell=tell)
     changed = {
         name: tensor
         for name, tensor in outcome.parameters.items()
@@ -74,7 +75,7 @@ def remove(
         groups=tuple(records),
         whole=tuple(
             WholeRecord(name=entry.name, reason=entry.reason)
-            for entry in (*partition.whole, *outcome.restored)
+            for entry in (*partition.whole, *outcome.restored, *_untold(partition.groups))
         ),
         method="lossless",
         order="bottom_up",
@@ -95,6 +96,20 @@ def remove(
         original_hash=tensors_hash(original),
         notes=(*subject.graph.notes, *notes, *([] if outcome.cuts else [NOTHING])),
     )
+
+
+def _is_told(group: Group) -> bool:
+    """Whether equal sums before what lies between a group and its readers are equal behind it."""
+    return all(consumer.is_homogeneous for consumer in group.consumers)
+
+
+def _untold(groups: Sequence[Group]) -> Iterator[Whole]:
+    for group in groups:
+        if not _is_told(group):
+            yield Whole(
+                name=group.name,
+                reason="a maximum or a kernel of its own lies between it and its readers",
+            )
 
 
 def _words(radii: Mapping[str, float]) -> str:

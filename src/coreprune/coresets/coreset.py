@@ -14,11 +14,12 @@ from coreprune.core.sample_size import error_of_draws, spread
 from coreprune.core.selection.paths import Reader, follows_a_path, solved
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
 from coreprune.core.subset import WeightedSubset, reweighted
+from coreprune.core.taps import columns
 from coreprune.coresets.moments import View
-from coreprune.graph.cut import Cut
+from coreprune.graph.cut import Cut, placed
 from coreprune.graph.groups import Group, passengers_of
 from coreprune.graph.ir import Parameters
-from coreprune.graph.layer import Layer, layer_of
+from coreprune.graph.layer import Layer, by_neuron, layer_of
 from coreprune.result import GroupRecord
 
 DELTA = 0.05
@@ -79,10 +80,9 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
         for layer in layers
     )
     if num_neurons == group.neurons:
-        everything = torch.arange(group.neurons)
-        subsets = tuple(reweighted(layer.weights, everything) for layer in layers)
+        chosen = _everything(group, layers)
     elif selection is not None:
-        subsets = solved(_readers(selection), selection.kept)
+        chosen = _Chosen(kept=selection.kept, subsets=solved(_readers(selection), selection.kept))
     else:
         subset = select(
             cast("Sampler", method),
@@ -92,60 +92,82 @@ def group_coreset(  # noqa: PLR0913 (what the plan says of one group)
             num_neurons=num_neurons,
             generator=generator,
         )
-        subsets = _split(subset, layers)
+        chosen = _apart(group, subset, layers)
     errors: tuple[float | None, float | None] = (None, None)
     if follows_a_path(method):
-        errors = (0.0, 0.0) if selection is None else _errors(selection, subsets)
+        errors = (0.0, 0.0) if selection is None else _errors(selection, chosen.subsets)
     record = GroupRecord(
         name=group.name,
         passengers=passengers_of(group),
         consumers=tuple(consumer.affine.name for consumer in group.consumers),
         neurons_before=group.neurons,
-        neurons_after=len(subsets[0].indices),
-        kept=tuple(subsets[0].indices.tolist()),
-        num_draws=subsets[0].num_draws,
+        neurons_after=len(chosen.kept),
+        kept=tuple(chosen.kept.tolist()),
+        num_draws=chosen.num_draws,
         query_radius=query_radius,
         total_sensitivity=float(s.sum()),
-        guaranteed_error=_guarantee(subsets[0].num_draws, s, layers, query_radius=query_radius),
+        guaranteed_error=_guarantee(chosen.num_draws, s, layers, query_radius=query_radius)
+        if group.is_plain
+        else None,
         expected_error=errors[0],
         output_error=errors[1],
-        ridge=_worst(subset.ridge for subset in subsets),
-        condition_number=_worst(subset.condition_number for subset in subsets),
+        ridge=_worst(subset.ridge for subset in chosen.subsets),
+        condition_number=_worst(subset.condition_number for subset in chosen.subsets),
     )
-    return _cut_of(group, subsets, selection), record
+    return _cut_of(group, chosen, selection), record
 
 
-def _cut_of(group: Group, subsets: Sequence[WeightedSubset], selection: Selection | None) -> Cut:
-    shifts = [subset.bias_shift for subset in subsets]
-    if selection is not None and len(subsets[0].indices) < group.neurons:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Chosen:
+    """The neurons kept, sorted, and of each consumer the subset of its columns."""
+
+    kept: Tensor
+    subsets: tuple[WeightedSubset, ...]
+    num_draws: int | None = None
+
+
+def _everything(group: Group, layers: Sequence[Layer]) -> _Chosen:
+    subsets = []
+    for layer, consumer in zip(layers, group.consumers, strict=True):
+        weights = by_neuron(layer.weights, consumer.taps)
+        subsets.append(reweighted(weights, torch.arange(weights.shape[1])))
+    return _Chosen(kept=torch.arange(group.neurons), subsets=tuple(subsets))
+
+
+def _apart(group: Group, subset: WeightedSubset, layers: Sequence[Layer]) -> _Chosen:
+    """One subset a consumer from the one chosen for all, every tap of each an output."""
+    subsets = []
+    parts = torch.split(subset.weights, [len(layer.weights) for layer in layers])
+    for weights, consumer in zip(parts, group.consumers, strict=True):
+        together = by_neuron(weights, consumer.taps)
+        shift = together.new_zeros(len(together))  # sampling leaves constants alone
+        own = replace(
+            subset,
+            indices=columns(subset.indices, consumer.taps),
+            weights=together,
+            bias_shift=shift,
+        )
+        subsets.append(own)
+    return _Chosen(kept=subset.indices, subsets=tuple(subsets), num_draws=subset.num_draws)
+
+
+def _cut_of(group: Group, chosen: _Chosen, selection: Selection | None) -> Cut:
+    shifts = [subset.bias_shift for subset in chosen.subsets]
+    if selection is not None and len(chosen.kept) < group.neurons:
         shifts = [shift + view.offset for shift, view in zip(shifts, selection.views, strict=True)]
     return Cut(
         group=group,
-        indices=subsets[0].indices,
-        weights=tuple(subset.weights for subset in subsets),
-        shifts={
-            consumer.affine.bias: shift
-            for consumer, shift in zip(group.consumers, shifts, strict=True)
-            if consumer.affine.bias is not None and shift.any()
-        },
+        indices=chosen.kept,
+        weights=tuple(subset.weights for subset in chosen.subsets),
+        shifts=placed(group, shifts),
     )
 
 
 def _readers(selection: Selection) -> list[Reader]:
-    return [(view.weights, view.moments) for view in selection.views]
-
-
-def _split(subset: WeightedSubset, layers: Sequence[Layer]) -> tuple[WeightedSubset, ...]:
-    """One subset a consumer from the one chosen for all."""
-    outputs = [len(layer.weights) for layer in layers]
-    return tuple(
-        replace(subset, weights=weights, bias_shift=shift)
-        for weights, shift in zip(
-            torch.split(subset.weights, outputs),
-            torch.split(subset.bias_shift, outputs),
-            strict=True,
-        )
-    )
+    return [
+        Reader(weights=view.weights, moments=view.moments, taps=view.taps)
+        for view in selection.views
+    ]
 
 
 def _errors(

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from coreprune.core.lossless import Reason, Removal, largest_output, remove_lossless
 from coreprune.core.parallel import Reading
-from coreprune.graph.cut import Cut
+from coreprune.graph.cut import Cut, placed
 from coreprune.graph.groups import Consumer, Group, passengers_of
-from coreprune.graph.ir import Norm, Parameters, parameters_of
-from coreprune.graph.layer import layer_of, scale_and_shift
+from coreprune.graph.ir import Convolution, Norm, Parameters, Pool, parameters_of
+from coreprune.graph.layer import by_neuron, layer_of, scale_and_shift
 from coreprune.result import GroupRecord
 
 
@@ -38,7 +38,7 @@ def readings_of(group: Group, parameters: Parameters) -> list[Reading]:
                 activation=layer.activation,
                 weights=layer.weights,
                 parameters=_apart(consumer, parameters, like=layer.bias),
-                free_bias=consumer.free_bias,
+                free_bias=consumer.free_bias and not _at_borders(consumer),
                 eps=eps,
             )
         )
@@ -49,13 +49,19 @@ def _apart(consumer: Consumer, parameters: Parameters, *, like: Tensor) -> Tenso
     """What makes passengers act differently on different neurons. Shape (n, p)."""
     columns = [like.double().new_zeros(len(like), 0)]
     for passenger in consumer.passengers:
-        own = (
-            scale_and_shift(passenger, parameters)
-            if isinstance(passenger, Norm)
-            else [parameters[name].double() for name in passenger.parameters]
-        )
-        columns += [column.expand(len(like))[:, None] for column in own]
+        if isinstance(passenger, Norm):
+            own = list(scale_and_shift(passenger, parameters))
+        else:
+            own = [parameters[name].double() for name in parameters_of(passenger)]
+        columns += [column.flatten(1) if column.ndim > 1 else column.expand(len(like))[:, None] for column in own]
     return torch.cat(columns, dim=1)
+
+
+def _at_borders(consumer: Consumer) -> bool:
+    """Whether some of its taps may see zeros instead of a neuron, so that no constant stays one."""
+    convolutions = [one for one in (*consumer.passengers, consumer.affine) if isinstance(one, Convolution)]
+    pads = any(side for one in convolutions for pair in one.padding for side in pair)
+    return pads or any(isinstance(one, Pool) for one in consumer.passengers)
 
 
 def lossless_cut(
@@ -75,20 +81,26 @@ def lossless_cut(
     cut = Cut(
         group=group,
         indices=removal.subsets[0].indices,
-        weights=tuple(subset.weights for subset in removal.subsets),
-        shifts={
-            consumer.affine.bias: subset.bias_shift
+        weights=tuple(
+            by_neuron(subset.weights, consumer.taps)
             for consumer, subset in zip(group.consumers, removal.subsets, strict=True)
-            if consumer.affine.bias is not None and subset.bias_shift.any()
-        },
+        ),
+        shifts=placed(
+            group,
+            [
+                subset.bias_shift.unflatten(0, (-1, consumer.taps)).sum(1)
+                for consumer, subset in zip(group.consumers, removal.subsets, strict=True)
+            ],
+        ),
     )
     return cut, removal
 
 
 def radii_behind(group: Group, parameters: Parameters, *, query_radius: float) -> dict[str, float]:
-    """Bounds of what the readers of a group get, by their weights' names."""
+    """Bounds of what the readers of a group get, by their weights' names; of patches every tap."""
     return {
-        consumer.affine.weight: largest_output(reading, query_radius=query_radius)
+        consumer.affine.weight: math.sqrt(consumer.taps)
+        * largest_output(reading, query_radius=query_radius)
         for consumer, reading in zip(group.consumers, readings_of(group, parameters), strict=True)
     }
 

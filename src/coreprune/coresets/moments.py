@@ -20,6 +20,7 @@ from coreprune.core.moments import (
     uncentred,
 )
 from coreprune.core.reconstruction import refitted
+from coreprune.core.taps import columns
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
@@ -50,13 +51,16 @@ class View:
 
     Attributes:
         weights: W in float64: what of the neurons as they are now comes nearest to what the reader
-            got from the original. Shape (k, n).
-        moments: Of the neurons; about zero instead of the mean for a reader without a bias.
+            got from the original. Shape (k, n taps).
+        moments: Of the neurons, tap by tap; about zero instead of the mean for a reader without a
+            place for a constant.
+        taps: How many columns each neuron has.
         offset: What the reader's bias has to gain besides, in float64. Shape (k,).
     """
 
     weights: Tensor
     moments: Moments
+    taps: int
     offset: Tensor
 
 
@@ -170,12 +174,12 @@ class GroupMoments:
         before: dict[str, Tensor] = {}
 
         def keep(name: str, batch: Tensor) -> None:
-            before[name] = _rows(batch) @ original[name].double().T
+            before[name] = _rows(batch) @ original[name].double().flatten(1).T
 
         def compare(name: str, batch: Tensor) -> None:
             rows = _rows(batch)
             sums[name][0].add(rows)
-            sums[name][1].add(before[name] - rows @ present[name].double().T, rows)
+            sums[name][1].add(before[name] - rows @ present[name].double().flatten(1).T, rows)
 
         for call in self.calls([group]):
             with watch_inputs(original, keep):
@@ -229,7 +233,10 @@ class Run:
         self.cuts.append(self.rank[group.name])
         if group.name in self.known:
             self.known[group.name] = tuple(
-                restricted(moments, indices) for moments in self.known[group.name]
+                restricted(moments, columns(indices, consumer.taps))
+                for consumer, moments in zip(
+                    group.consumers, self.known[group.name], strict=True
+                )
             )
 
     def _follows_a_cut(self, group: Group) -> bool:
@@ -267,25 +274,29 @@ def recalled_law(subject: Subject, groups: Sequence[Group]) -> Gaussian | None:
 
 
 def _plain(consumer: Consumer, moments: Moments, parameters: Parameters) -> View:
-    weights = parameters[consumer.affine.weight].double()
+    weights = parameters[consumer.affine.weight].double().flatten(1)
     own = moments if consumer.free_bias else uncentred(moments)
-    return View(weights=weights, moments=own, offset=weights.new_zeros(len(weights)))
+    offset = weights.new_zeros(len(weights))
+    return View(weights=weights, moments=own, taps=consumer.taps, offset=offset)
 
 
 def _fitted(consumer: Consumer, sums: tuple[MomentSum, CrossSum], parameters: Parameters) -> View:
     present, lost = sums
-    weights = parameters[consumer.affine.weight].double()
+    weights = parameters[consumer.affine.weight].double().flatten(1)
     moments, mean, cross = present.moments(), lost.mean(), lost.covariance()
     if not consumer.free_bias:
         cross = cross + torch.outer(mean, moments.mean)
         moments, mean = uncentred(moments), torch.zeros_like(mean)
     correction = refitted(cross, moments)
     offset = mean - correction @ moments.mean
-    return View(weights=weights + correction, moments=moments, offset=offset)
+    return View(
+        weights=weights + correction, moments=moments, taps=consumer.taps, offset=offset
+    )
 
 
 def _rows_wanted(groups: Sequence[Group]) -> int:
-    return max(LEAST_ROWS, ROWS_A_NEURON * max(group.neurons for group in groups))
+    widest = max(group.neurons * one.taps for group in groups for one in group.consumers)
+    return max(LEAST_ROWS, ROWS_A_NEURON * widest)
 
 
 def _rows(batch: Tensor) -> Tensor:
@@ -294,10 +305,10 @@ def _rows(batch: Tensor) -> Tensor:
 
 def _warn_of_few(groups: Sequence[Group], sums: Mapping[str, MomentSum]) -> None:
     few = {
-        group.name: (sums[consumer.affine.weight].count, group.neurons)
+        group.name: (sums[consumer.affine.weight].count, group.neurons * consumer.taps)
         for group in groups
         for consumer in group.consumers
-        if sums[consumer.affine.weight].count < group.neurons
+        if sums[consumer.affine.weight].count < group.neurons * consumer.taps
     }
     if few:
         listing = ", ".join(f"{name} ({rows} for {n})" for name, (rows, n) in few.items())

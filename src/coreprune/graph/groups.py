@@ -1,19 +1,21 @@
 """Which neurons must go together: a producer, its passengers and its consumers.
 
-A group is an `Affine` whose output neurons reach only other `Affine`s, through operations that act
-on each neuron alone. Found once, on the neutral graph, for every model kind.
+A group is a layer whose output neurons, or channels, reach only other layers, through operations
+that act on each neuron alone. Found once, on the neutral graph, for every model kind.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.ir import (
     Add,
     Affine,
     Concat,
+    Convolution,
     Elementwise,
     Graph,
     Multiply,
@@ -21,12 +23,17 @@ from coreprune.graph.ir import (
     Norm,
     Opaque,
     Permute,
+    Pool,
     Reshape,
     inputs_of,
     parameters_of,
 )
 
-Passenger = Norm | Elementwise
+Linear = Affine | Convolution
+"""A layer that reads neurons linearly: a sum over neurons and, for each, over taps."""
+
+Passenger = Norm | Elementwise | Pool | Convolution
+"""What acts on each neuron alone; a convolution is depthwise."""
 
 RIDES_WITH_NONE = "its neurons belong to a layer that is left whole"
 
@@ -38,12 +45,40 @@ class Consumer:
     Attributes:
         affine: The layer that reads them.
         passengers: What acts on them on the way to it, in its order.
-        free_bias: Whether it has a bias that is its own, so that a cut may shift it.
+        taps: How many columns of its weight each neuron has: the positions in a patch, or those
+            that were flattened behind each channel.
+        constant: The parameter that takes a constant which a cut adds to what the layer gives: its
+            own bias, or the mean of a normalisation behind it; None where there is none.
+        sign: What the constant is multiplied by there.
     """
 
-    affine: Affine
+    affine: Linear
     passengers: tuple[Passenger, ...]
-    free_bias: bool = False
+    taps: int = 1
+    constant: str | None = None
+    sign: int = 1
+
+    @property
+    def free_bias(self) -> bool:
+        """Whether a constant has somewhere to go."""
+        return self.constant is not None
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether all that happens on the way is a function of each entry."""
+        return all(isinstance(passenger, Norm | Elementwise) for passenger in self.passengers)
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether all positions are treated alike, and sums of neurons as sums."""
+        pools = [one for one in self.passengers if isinstance(one, Pool)]
+        kernels = any(isinstance(one, Convolution) for one in self.passengers)
+        return not kernels and all(pool.is_linear for pool in pools)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it reads one number a neuron, and that function of it."""
+        return isinstance(self.affine, Affine) and self.taps == 1 and self.is_pointwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +91,7 @@ class Group:
         neurons: n.
     """
 
-    producer: Affine
+    producer: Linear
     consumers: tuple[Consumer, ...]
     neurons: int
 
@@ -64,6 +99,12 @@ class Group:
     def name(self) -> str:
         """The producer's name."""
         return self.producer.name
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a hidden layer of neurons: Σ_j w_ij φ_j(p_j·x + b_j)."""
+        plain = all(consumer.is_plain for consumer in self.consumers)
+        return isinstance(self.producer, Affine) and plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +154,18 @@ def find_groups(graph: Graph, *, skip: Collection[str] = ()) -> Partition:
     groups: list[Group] = []
     whole: list[Whole] = []
     for node in graph.nodes:
-        if isinstance(node, Affine) and node.name in skipped:
+        if search.is_depthwise(node):
+            continue  # it rides, or follows a layer that is left whole
+        if isinstance(node, Linear) and node.name in skipped:
             whole.append(Whole(name=node.name, reason="named in skip"))
-        elif isinstance(node, Affine):
+        elif isinstance(node, Linear):
             try:
                 groups.append(search.group(node))
             except _Blocked as blocked:
                 whole.append(Whole(name=node.name, reason=str(blocked)))
         elif isinstance(node, Opaque) and node.parameters:
             whole.append(Whole(name=node.name, reason=f"{node.operator} is not cut"))
-    whole.extend(_followers(graph, groups))
+    whole.extend(_followers(search, groups))
     unique = {entry.name: entry for entry in reversed(whole)}
     return Partition(groups=tuple(groups), whole=tuple(reversed(unique.values())), names=names)
 
@@ -144,24 +187,44 @@ def _named(skip: Collection[str], names: Collection[str]) -> frozenset[str]:
     return frozenset().union(*found.values())
 
 
-def _followers(graph: Graph, groups: Collection[Group]) -> Iterator[Whole]:
+def _followers(search: "_Search", groups: Collection[Group]) -> Iterator[Whole]:
     """Layers with a parameter a neuron that ride with no group."""
     riding = {name for group in groups for name in passengers_of(group)}
-    for node in graph.nodes:
-        if isinstance(node, Norm | Elementwise) and parameters_of(node) and node.name not in riding:
-            yield Whole(name=node.name, reason=RIDES_WITH_NONE)
+    for node in search.graph.nodes:
+        follows = isinstance(node, Norm | Elementwise) or search.is_depthwise(node)
+        if follows and parameters_of(node) and _title(node) not in riding:
+            yield Whole(name=_title(node), reason=RIDES_WITH_NONE)
 
 
 def passengers_of(group: Group) -> tuple[str, ...]:
     """The names of the layers with parameters that ride with a group, in order."""
     return tuple(
         dict.fromkeys(
-            passenger.name
+            _title(passenger)
             for consumer in group.consumers
             for passenger in consumer.passengers
             if parameters_of(passenger)
         )
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a group's neurons are in a value.
+
+    Attributes:
+        value: The value.
+        axis: Its axis that holds them.
+        neurons: n.
+        inner: How many neighbouring entries of the axis belong to each.
+        passed: What acted on them on the way.
+    """
+
+    value: str
+    axis: int
+    neurons: int
+    inner: int = 1
+    passed: tuple[Passenger, ...] = ()
 
 
 class _Search:
@@ -177,30 +240,40 @@ class _Search:
             for parameter in parameters_of(node):
                 self.users[parameter].append(node)
 
-    def group(self, producer: Affine) -> Group:
+    def is_depthwise(self, node: Node) -> TypeGuard[Convolution]:
+        """Whether a node is a convolution of each channel with one kernel of its own."""
+        if not isinstance(node, Convolution):
+            return False
+        channels = self.graph.shapes[node.input][1]
+        return node.groups > 1 and node.groups == channels == self.graph.shapes[node.output][1]
+
+    def group(self, producer: Linear) -> Group:
         """The group that a layer's neurons form.
 
         Raises:
             _Blocked: When they form none.
         """
         shape = self.graph.shapes[producer.output]
+        axis = len(shape) - 1 if isinstance(producer, Affine) else 1
         self._own(producer)
-        consumers = tuple(self._consumers(producer.output, len(shape) - 1, ()))
-        if not consumers:
+        if isinstance(producer, Convolution) and producer.groups > 1:
+            raise _Blocked(f"it works in {producer.groups} parts, which must stay equally wide")
+        found = tuple(self._consumers(_Place(value=producer.output, axis=axis, neurons=shape[axis])))
+        if not found:
             raise _Blocked("nothing reads its output")
-        for consumer in consumers:
+        for consumer in found:
             self._own(consumer.affine, reader=True)
             for passenger in consumer.passengers:
                 self._own(passenger)
-        return Group(producer=producer, consumers=consumers, neurons=shape[-1])
+        return Group(producer=producer, consumers=found, neurons=shape[axis])
 
-    def _own(self, node: Affine | Passenger, *, reader: bool = False) -> None:
+    def _own(self, node: Linear | Passenger, *, reader: bool = False) -> None:
         """Insist that nothing else uses the parameters that a cut would change.
 
         Raises:
             _Blocked: When something does.
         """
-        names = [node.weight] if reader and isinstance(node, Affine) else parameters_of(node)
+        names = [node.weight] if reader and isinstance(node, Linear) else parameters_of(node)
         for name in names:
             if self.graph.parameters[name].numel() == 1:
                 continue  # one entry for all neurons stays as it is
@@ -208,65 +281,106 @@ class _Search:
                 if other is not node:
                     raise _Blocked(_sharing(name, node, other))
 
-    def _consumers(
-        self, value: str, axis: int, passed: tuple[Passenger, ...]
-    ) -> Iterator[Consumer]:
-        """Every layer that reads the neurons on a value's axis, or an obstacle on the way.
+    def _consumers(self, place: _Place) -> Iterator[Consumer]:
+        """Every layer that reads the neurons, or an obstacle on the way.
 
         Raises:
             _Blocked: When there is an obstacle.
         """
-        if value in self.graph.outputs:
+        if place.value in self.graph.outputs:
             raise _Blocked("its output leaves the network")
-        for node in self.readers[value]:
-            if isinstance(node, Affine):
-                if axis != len(self.graph.shapes[value]) - 1:
-                    raise _Blocked(f"{node.name} reads another axis than that of its neurons")
-                own = node.bias is not None and self.users[node.bias] == [node]
-                yield Consumer(affine=node, passengers=passed, free_bias=own)
+        for node in self.readers[place.value]:
+            if isinstance(node, Linear) and not self.is_depthwise(node):
+                yield self._consumer(node, place)
             elif isinstance(node, Add | Multiply | Concat | Opaque):
                 raise _Blocked(_obstacle(node))
             else:
-                rides = (node,) if isinstance(node, Norm | Elementwise) else ()
-                after = self._axis_after(node, axis)
-                yield from self._consumers(node.output, after, (*passed, *rides))
+                yield from self._consumers(self._behind(node, place))
 
-    def _axis_after(self, node: Passenger | Permute | Reshape, axis: int) -> int:
-        """Where the neuron axis is in a node's output.
+    def _consumer(self, node: Linear, place: _Place) -> Consumer:
+        """A layer as the reader of the neurons at a place.
+
+        Raises:
+            _Blocked: When it reads another axis, or in parts.
+        """
+        taps = place.inner
+        if isinstance(node, Convolution):
+            if node.groups > 1:
+                raise _Blocked(
+                    f"{node.name} reads it in {node.groups} parts, which must stay equally wide"
+                )
+            taps = node.taps
+        if not self._reads(node, place):
+            raise _Blocked(f"{node.name} reads another axis than that of its neurons")
+        constant, sign = self._constant(node)
+        return Consumer(
+            affine=node, passengers=place.passed, taps=taps, constant=constant, sign=sign
+        )
+
+    def _reads(self, node: Linear, place: _Place) -> bool:
+        """Whether the neurons are on the axis that a layer sums over."""
+        if isinstance(node, Convolution):
+            return place.axis == 1 and place.inner == 1
+        return place.axis == len(self.graph.shapes[place.value]) - 1
+
+    def _constant(self, node: Linear) -> tuple[str | None, int]:
+        """Where a constant goes that is added to what a layer gives, and with which sign."""
+        if node.bias is not None and self.users[node.bias] == [node]:
+            return node.bias, 1
+        readers = self.readers[node.output]
+        on_axis_1 = isinstance(node, Convolution) or len(self.graph.shapes[node.output]) == 2
+        if len(readers) == 1 and on_axis_1 and node.output not in self.graph.outputs:
+            norm = readers[0]
+            if isinstance(norm, Norm) and self.users[norm.mean] == [norm]:
+                return norm.mean, -1
+        return None, 1
+
+    def _behind(self, node: Passenger | Permute | Reshape, place: _Place) -> _Place:
+        """Where the neurons are in a node's output.
 
         Raises:
             _Blocked: When the node acts on another axis.
         """
+        rides = () if isinstance(node, Permute | Reshape) else (node,)
+        moved = replace(place, value=node.output, passed=(*place.passed, *rides))
         match node:
             case Permute():
-                return node.order.index(axis)
+                return replace(moved, axis=node.order.index(place.axis))
             case Reshape():
-                return self._reshaped(node, axis)
-            case Norm() | Elementwise():
-                if axis != 1 and self._has_channels(node):
+                axis, inner = self._reshaped(node, place)
+                return replace(moved, axis=axis, inner=inner)
+            case Pool():
+                if place.axis in node.axes:
+                    raise _Blocked(f"{node.operator} acts on the axis of its neurons")
+                return replace(moved, axis=place.axis - sum(a < place.axis for a in node.gone))
+            case _:
+                if (place.axis, place.inner) != (1, 1) and self._has_channels(node):
                     raise _Blocked(f"{node.name} acts on another axis than that of its neurons")
-                return axis
+                return moved
 
     def _has_channels(self, node: Passenger) -> bool:
         sizes = [self.graph.parameters[name].numel() for name in parameters_of(node)]
         return any(size > 1 for size in sizes)
 
-    def _reshaped(self, node: Reshape, axis: int) -> int:
-        """Where the neuron axis is after a reshape that keeps it.
+    def _reshaped(self, node: Reshape, place: _Place) -> tuple[int, int]:
+        """The neuron axis after a reshape, and how many of its entries belong to each neuron.
 
         Raises:
-            _Blocked: When the reshape does not keep it.
+            _Blocked: When the reshape mixes them with what comes before.
         """
         before, after = self.graph.shapes[node.input], self.graph.shapes[node.output]
-        lead = math.prod(before[:axis])
+        lead = math.prod(before[: place.axis])
         for position, size in enumerate(after):
-            if size == before[axis] and math.prod(after[:position]) == lead:
-                return position
+            if math.prod(after[:position]) != lead or size % place.neurons:
+                continue
+            if size > 1 or place.neurons == 1:
+                return position, size // place.neurons
         raise _Blocked("its output is reshaped so that neurons are mixed with other axes")
 
 
 def _title(node: Node) -> str:
-    return node.name if isinstance(node, Affine | Norm | Elementwise | Opaque) else "an operation"
+    named = Affine | Convolution | Norm | Elementwise | Opaque
+    return node.name if isinstance(node, named) else "an operation"
 
 
 def _sharing(parameter: str, node: Node, other: Node) -> str:

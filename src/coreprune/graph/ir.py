@@ -1,9 +1,11 @@
 """Neutral operations over named values: what a model computes, free of any framework.
 
 A value and a parameter are known by their names. The last axis of an `Affine`'s input and output
-holds the neurons; parameters are those of `Graph.parameters`, shaped as the comments say.
+holds the neurons, axis 1 of a `Convolution`'s the channels; parameters are those of
+`Graph.parameters`, shaped as the comments say.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +26,37 @@ class Affine:
     output: str
     weight: str
     bias: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolution:
+    """Cross-correlation of the axes behind the channels, zeros around its input.
+
+    The weight has the shape (n, d / groups, *kernel), the bias (n,).
+
+    Attributes:
+        kernel: The extent of a patch on each axis.
+        stride: The step from one patch to the next.
+        padding: Zeros before and after each axis.
+        dilation: The step from one tap to the next.
+        groups: Into how many parts of equal size input and output channels are divided.
+    """
+
+    name: str
+    input: str
+    output: str
+    weight: str
+    bias: str | None = None
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    @property
+    def taps(self) -> int:
+        """Positions in a patch."""
+        return math.prod(self.kernel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +126,27 @@ class Permute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Values at other positions, everything off these axes treated alike: pools, pads, resizes.
+
+    What it gives is never outside the range of what it reads and zero.
+
+    Attributes:
+        operator: What a person calls it.
+        axes: The axes along which positions are mixed, chosen or added.
+        gone: Those of them that the output lacks.
+        is_linear: Whether it gives weighted sums, not the largest of several values.
+    """
+
+    input: str
+    output: str
+    operator: str
+    axes: tuple[int, ...]
+    gone: tuple[int, ...] = ()
+    is_linear: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opaque:
     """Anything else: neurons do not pass. `operator` is what a person calls it."""
 
@@ -103,7 +157,19 @@ class Opaque:
     parameters: tuple[str, ...] = ()
 
 
-Node = Affine | Norm | Elementwise | Multiply | Add | Concat | Reshape | Permute | Opaque
+Node = (
+    Affine
+    | Convolution
+    | Norm
+    | Elementwise
+    | Multiply
+    | Add
+    | Concat
+    | Reshape
+    | Permute
+    | Pool
+    | Opaque
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,7 +202,7 @@ def parameters_of(node: Node) -> tuple[str, ...]:
     """The names of the parameters that a node reads."""
     names: tuple[str | None, ...] = ()
     match node:
-        case Affine():
+        case Affine() | Convolution():
             names = (node.weight, node.bias)
         case Norm():
             names = (node.weight, node.bias, node.mean, node.variance)

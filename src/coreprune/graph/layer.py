@@ -7,18 +7,22 @@ from torch import Tensor
 
 from coreprune.core.elementwise import Activation, affine, compose
 from coreprune.graph.groups import Consumer, Group, Passenger
-from coreprune.graph.ir import Norm, Parameters
+from coreprune.graph.ir import Convolution, Elementwise, Norm, Parameters, Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layer:
     """A hidden layer as one consumer reads it: Σ_j w_ij φ_j(p_j·x + b_j).
 
+    Of a convolution x is the patch that it reads, and every tap of the consumer an output of its
+    own. What lies between the two and is no function of each entry counts by its range: pools leave
+    it as it is, a depthwise kernel enlarges it to Σ|kernel| times itself.
+
     Attributes:
         points: p_j, a leading normalisation folded in. Shape (n, d).
         bias: b_j, likewise. Shape (n,).
         activation: φ, all passengers after that.
-        weights: w_ij. Shape (k, n).
+        weights: w_ij, taps of one output below one another. Shape (k taps, n).
         seen: The mean and the variance of p_j·x + b_j over the data, where a leading normalisation
             with running statistics tells them. Shapes (n,).
     """
@@ -41,13 +45,14 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
     Returns:
         The layer; points and weights share memory with the parameters where nothing was folded.
     """
-    points = parameters[group.producer.weight]
+    points = parameters[group.producer.weight].flatten(1)
     bias = (
         points.new_zeros(len(points))
         if group.producer.bias is None
         else parameters[group.producer.bias]
     )
-    rest, seen = list(consumer.passengers), None
+    rest = [one for one in consumer.passengers if not isinstance(one, Pool)]
+    seen = None
     while rest and isinstance(norm := rest[0], Norm):
         scale, shift = scale_and_shift(norm, parameters)
         if seen is None:
@@ -61,15 +66,40 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
         points=points,
         bias=bias,
         activation=compose(*(activation_of(passenger, parameters) for passenger in rest)),
-        weights=parameters[consumer.affine.weight].to(points.device),
+        weights=by_tap(parameters[consumer.affine.weight].to(points.device), consumer.taps),
         seen=seen,
     )
 
 
-def activation_of(passenger: Passenger, parameters: Parameters) -> Activation:
+def by_tap(weights: Tensor, taps: int) -> Tensor:
+    """A consumer's weight with every tap an output of its own, rows in order of output and tap.
+
+    Args:
+        weights: Of shape (k, n, *kernel), or (k, n · taps) with the taps of a neuron side by side.
+        taps: How many there are.
+
+    Returns:
+        Shape (k · taps, n).
+    """
+    apart = weights.reshape(len(weights), -1, taps)
+    return weights if weights.ndim == 2 and taps == 1 else apart.mT.flatten(0, 1)
+
+
+def by_neuron(weights: Tensor, taps: int) -> Tensor:
+    """The inverse of `by_tap`: shape (k · taps, n) to (k, n · taps)."""
+    return weights if taps == 1 else weights.reshape(-1, taps, weights.shape[1]).mT.flatten(1)
+
+
+def activation_of(
+    passenger: Norm | Elementwise | Convolution, parameters: Parameters
+) -> Activation:
     """A passenger as a function of each neuron."""
     if isinstance(passenger, Norm):
         return affine(*scale_and_shift(passenger, parameters))
+    if isinstance(passenger, Convolution):
+        kernels = parameters[passenger.weight].flatten(1).double()
+        bias = 0.0 if passenger.bias is None else parameters[passenger.bias].double()
+        return affine(kernels.abs().sum(1), bias)
     return passenger.build(*(parameters[name] for name in passenger.parameters))
 
 

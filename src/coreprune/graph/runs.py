@@ -40,8 +40,9 @@ def runs_of(groups: Sequence[Group]) -> tuple[Run, ...]:
         groups: Of a network, in order of execution.
 
     Returns:
-        The runs, in which every group is at least once.
+        The runs, in which every group of plain neurons is at least once.
     """
+    groups = [group for group in groups if group.is_plain]
     by_weight = {group.producer.weight: group for group in groups}
     after = {
         group.name: by_weight.get(group.consumers[0].affine.weight)

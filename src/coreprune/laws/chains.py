@@ -21,7 +21,8 @@ def chained(graph: Graph, groups: Sequence[Group]) -> frozenset[str]:
     found: set[str] = set()
     read: set[str] = set()  # the weights of layers that read a group of the chain
     for group in groups:
-        if group.producer.input in roots or group.producer.weight in read:
+        follows = group.producer.input in roots or group.producer.weight in read
+        if group.is_plain and follows:
             found.add(group.name)
             read |= {consumer.affine.weight for consumer in group.consumers}
     return frozenset(found)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from coreprune.graph.cut import columns_of, rows_of
 from coreprune.graph.groups import Group
-from coreprune.graph.ir import Affine, Graph, Parameters
+from coreprune.graph.ir import Affine, Convolution, Graph, Parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +92,15 @@ def flop_cost(groups: Sequence[Group], graph: Graph, *, total: float) -> Cost:
         The cost.
     """
     owner_of_rows, owner_of_columns = _owners(groups)
+    everything = {group.name: group.neurons for group in groups}
     terms = []
     for node in graph.nodes:
-        if isinstance(node, Affine):
+        if isinstance(node, Affine | Convolution):
             owners = owner_of_rows.get(node.weight), owner_of_columns.get(node.weight)
             if any(owners):
-                rows = math.prod(graph.shapes[node.output][:-1])
                 shape = graph.parameters[node.weight].shape
-                terms.append(_term(2 * rows, shape, owners))
-    everything = {group.name: group.neurons for group in groups}
+                rows = math.prod(graph.shapes[node.output]) // shape[0]
+                terms.append(_term(2 * rows, shape, owners, neurons=everything))
     return Cost(
         fixed=max(0.0, total - sum(_value(term, everything) for term in terms)), terms=tuple(terms)
     )
@@ -119,7 +119,7 @@ def _tensor_cost(
         if rows is None and columns is None:
             fixed += sizes[name] * tensor.numel()
         else:
-            terms.append(_term(sizes[name], tensor.shape, (rows, columns)))
+            terms.append(_term(sizes[name], tensor.shape, (rows, columns), neurons=neurons))
     return Cost(fixed=fixed, terms=tuple(terms))
 
 
@@ -129,9 +129,18 @@ def _owners(groups: Collection[Group]) -> tuple[dict[str, str], dict[str, str]]:
     return rows, columns
 
 
-def _term(factor: float, shape: Sequence[int], owners: tuple[str | None, str | None]) -> Term:
-    """A tensor's cost, axis 0 and axis 1 belonging to these groups."""
-    kept = [size for axis, size in enumerate(shape) if axis > 1 or owners[axis] is None]
+def _term(
+    factor: float,
+    shape: Sequence[int],
+    owners: tuple[str | None, str | None],
+    *,
+    neurons: Mapping[str, int],
+) -> Term:
+    """A tensor's cost, axis 0 and axis 1 belonging to these groups, in equal parts to each neuron."""
+    parts = [
+        size if axis > 1 or (owner := owners[axis]) is None else size // neurons[owner]
+        for axis, size in enumerate(shape)
+    ]
     return Term(
-        factor=factor * math.prod(kept), groups=tuple(name for name in owners if name is not None)
+        factor=factor * math.prod(parts), groups=tuple(name for name in owners if name is not None)
     )

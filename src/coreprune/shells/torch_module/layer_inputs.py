@@ -1,7 +1,8 @@
-"""What reaches the affine layers of a module for given inputs, and what they give."""
+"""What reaches the linear layers of a module for given inputs, and what they give."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,12 +10,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from coreprune.shells.torch_module.calls import Call, run
+from coreprune.shells.torch_module.patches import patch_norms, patches
 
 
 def largest_input_norms(
     model: nn.Module, calls: Iterable[Call], weights: Mapping[str, Tensor]
 ) -> dict[str, float]:
-    """The largest Euclidean norm of the inputs of affine layers.
+    """The largest Euclidean norm of the inputs of linear layers, of convolutions of their patches.
 
     Args:
         model: In evaluation mode.
@@ -22,16 +24,20 @@ def largest_input_norms(
         weights: The layers' weight tensors, the very ones that the model uses, by name.
 
     Returns:
-        The largest norm over all rows of all calls, by the weights' names; zero for a layer that
+        The largest norm over all rows or patches of all calls, by the weights' names; zero for a layer that
         was not reached, infinite for NaN.
     """
     norms = dict.fromkeys(weights, 0.0)
+    names = _named(weights)
 
-    def measure(name: str, rows: Tensor) -> None:
-        largest = torch.linalg.vector_norm(rows.float(), dim=-1).amax()
-        norms[name] = max(norms[name], float(largest.nan_to_num(torch.inf, torch.inf)))
+    def measure(use: _Use) -> Tensor:
+        name = names.get(use.weight.data_ptr())
+        if name is not None and use.source.numel():
+            largest = use.norms().amax()
+            norms[name] = max(norms[name], float(largest.nan_to_num(torch.inf, torch.inf)))
+        return use.output
 
-    with watch_inputs(weights, measure):
+    with _LinearLayers(measure):
         for call in calls:
             run(model, call)
     return norms
@@ -40,60 +46,104 @@ def largest_input_norms(
 def watch_inputs(
     weights: Mapping[str, Tensor], see: Callable[[str, Tensor], None]
 ) -> contextlib.AbstractContextManager[object]:
-    """While it is open, hand over what reaches affine layers.
+    """While it is open, hand over what reaches linear layers.
 
     Args:
         weights: The layers' weight tensors, the very ones that the model uses, by name.
-        see: Called with the weight's name and the input, of shape (..., d) and not empty.
+        see: Called with the weight's name and the input, of shape (..., d) and not empty; of a
+            convolution with patches of it, as `patches` takes them.
 
     Returns:
         A context manager.
     """
-    names = {tensor.data_ptr(): name for name, tensor in weights.items()}
+    names = _named(weights)
 
-    def watch(source: Tensor, weight: Tensor, output: Tensor) -> Tensor:
-        name = names.get(weight.data_ptr())
-        if name is not None and source.numel():
-            see(name, source)
-        return output
+    def watch(use: _Use) -> Tensor:
+        name = names.get(use.weight.data_ptr())
+        if name is not None and use.source.numel():
+            see(name, use.rows())
+        return use.output
 
-    return _AffineLayers(watch)
+    return _LinearLayers(watch)
 
 
 def watch_outputs(
-    weights: Mapping[str, Tensor], see: Callable[[str, Tensor], None]
+    weights: Mapping[str, Tensor], see: Callable[[str, Tensor, int], None]
 ) -> contextlib.AbstractContextManager[object]:
-    """While it is open, hand over what affine layers give, so that derivatives by it can be taken.
+    """While it is open, hand over what linear layers give, so that derivatives by it can be taken.
 
     Args:
         weights: As in `watch_inputs`.
-        see: Called with the weight's name and the output, of shape (..., k) and not empty, which
-            requires a gradient.
+        see: Called with the weight's name, the output, which is not empty and requires a gradient,
+            and its axis that holds the neurons.
 
     Returns:
         A context manager.
     """
-    names = {tensor.data_ptr(): name for name, tensor in weights.items()}
+    names = _named(weights)
 
-    def watch(source: Tensor, weight: Tensor, output: Tensor) -> Tensor:
-        name = names.get(weight.data_ptr())
-        if name is None or not source.numel():
+    def watch(use: _Use) -> Tensor:
+        name, output = names.get(use.weight.data_ptr()), use.output
+        if name is None or not use.source.numel():
             return output
         if not output.requires_grad:
             output.requires_grad_()
-        see(name, output)
+        see(name, output, -1 if use.is_affine else 1)
         return output.clone()  # what follows may write into it
 
-    return _AffineLayers(watch)
+    return _LinearLayers(watch)
 
 
-class _AffineLayers(TorchFunctionMode):
-    """Calls back with (input, weight, output) at every `torch.nn.functional.linear`.
+def _named(weights: Mapping[str, Tensor]) -> dict[int, str]:
+    return {tensor.data_ptr(): name for name, tensor in weights.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Use:
+    """One call of a linear layer."""
+
+    source: Tensor
+    weight: Tensor
+    rest: tuple[Any, ...]
+    named: dict[str, Any]
+    output: Tensor
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it is a matrix product, not a convolution."""
+        return self.weight.ndim == 2
+
+    def rows(self) -> Tensor:
+        """What it reads, one row a sum. Shape (..., d)."""
+        if self.is_affine:
+            return self.source
+        return patches(self._batched(), self.weight, self.rest, self.named)
+
+    def norms(self) -> Tensor:
+        """Of what it reads, row by row."""
+        if self.is_affine:
+            sizes: Tensor = torch.linalg.vector_norm(self.source.float(), dim=-1)
+            return sizes
+        return patch_norms(self._batched(), self.weight, self.rest, self.named)
+
+    def _batched(self) -> Tensor:
+        return self.source if self.source.ndim == self.weight.ndim else self.source[None]
+
+
+class _LinearLayers(TorchFunctionMode):
+    """Calls back at every `linear` and `conv1d`, `conv2d`, `conv3d` of torch.nn.functional.
 
     What the callback returns takes the output's place.
     """
 
-    def __init__(self, watch: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+    functions = (
+        nn.functional.linear,
+        nn.functional.conv1d,
+        nn.functional.conv2d,
+        nn.functional.conv3d,
+    )
+
+    def __init__(self, watch: Callable[[_Use], Tensor]) -> None:
         super().__init__()
         self.watch = watch
 
@@ -105,7 +155,18 @@ class _AffineLayers(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         result = func(*args, **(kwargs or {}))
-        if func is not nn.functional.linear:
+        if func not in self.functions:
             return result
-        named = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
-        return self.watch(named["input"], named["weight"], result)
+        given = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
+        named = {name: value for name, value in (kwargs or {}).items() if name not in _TENSORS}
+        use = _Use(
+            source=given["input"],
+            weight=given["weight"],
+            rest=args[3:],
+            named=named,
+            output=result,
+        )
+        return self.watch(use)  # within a mode's own function the mode is off
+
+
+_TENSORS = frozenset({"input", "weight", "bias"})

@@ -15,6 +15,7 @@ from coreprune.graph.ir import (
     Add,
     Affine,
     Concat,
+    Convolution,
     Elementwise,
     Graph,
     Multiply,
@@ -22,6 +23,7 @@ from coreprune.graph.ir import (
     Norm,
     Opaque,
     Permute,
+    Pool,
     Reshape,
     parameters_of,
 )
@@ -33,6 +35,13 @@ from coreprune.shells.torch_module.operators import (
     is_whole_slice,
     name_of,
     readable,
+)
+from coreprune.shells.torch_module.spatial import (
+    CONVOLUTIONS,
+    convolution_of,
+    hides_a_pair,
+    mixed_axes,
+    takes_extremes,
 )
 
 _BATCH_NORM = "_native_batch_norm_legit_no_training"
@@ -166,20 +175,35 @@ class _Lowering:
                 self.shapes[self._value(node)] = tuple(_size(size) for size in value.shape)
             if node.op == "placeholder" and self._is_value(node):
                 self.inputs.add(self._value(node))
-            if node.op != "placeholder" and not name_of(node).startswith(_SILENT):
+            if node.op != "placeholder" and not self._is_silent(node):
                 yield self._lowered(node)
+
+    def _is_silent(self, node: fx.Node) -> bool:
+        """Whether what a node does is told by those that read it."""
+        taken = {use.args[1] for use in node.users if name_of(use) == "getitem"}
+        read = {use.args[1] for use in node.users if use.users and name_of(use) == "getitem"}
+        unread_place = name_of(node) == "getitem" and hides_a_pair(node.args[0]) and not node.users
+        values_alone = hides_a_pair(node) and bool(taken) and read <= {0}
+        return name_of(node).startswith(_SILENT) or values_alone or unread_place
 
     def _lowered(self, node: fx.Node) -> Node:
         name = name_of(node)
         if name == "linear":
             return self._affine(node) or self._opaque(node)
+        if name in CONVOLUTIONS:
+            return self._convolution(node) or self._opaque(node)
         if name == "prelu":
             return self._prelu(node) or self._opaque(node)
         if name in {"getitem", "batch_norm"}:
-            return self._norm(node) or self._opaque(node)
+            return self._norm(node) or self._pool(node) or self._opaque(node)
         if self._changes_layout(node):
             return self._layout(node)
-        return self._elementwise(node) or self._merge(node) or self._opaque(node)
+        return (
+            self._elementwise(node)
+            or self._pool(node)
+            or self._merge(node)
+            or self._opaque(node)
+        )
 
     def _affine(self, node: fx.Node) -> Affine | None:
         source, weight, *rest = _arguments(node)
@@ -196,6 +220,44 @@ class _Lowering:
             output=self._value(node),
             weight=key,
             bias=shift,
+        )
+
+    def _convolution(self, node: fx.Node) -> Convolution | None:
+        source, weight, *rest = _arguments(node)
+        bias = rest[0] if rest else node.kwargs.get("bias")
+        if not self._is_value(source) or not self._is_parameter(weight):
+            return None
+        if bias is not None and not self._is_parameter(bias):
+            return None
+        kernel = tuple(weight.meta["val"].shape[2:])
+        if len(self.shapes[self._value(source)]) != len(kernel) + 2:
+            return None  # without a batch axis
+        key = self._parameter(weight)
+        shift = None if bias is None else self._parameter(bias)
+        return Convolution(
+            name=affine_name(key, shift),
+            input=self._value(source),
+            output=self._value(node),
+            weight=key,
+            bias=shift,
+            kernel=kernel,
+            **convolution_of(node, kernel),
+        )
+
+    def _pool(self, node: fx.Node) -> Pool | None:
+        if not node.args or not isinstance(node.args[0], fx.Node):
+            return None
+        axes = mixed_axes(node)
+        source = node.args[0].args[0] if hides_a_pair(node.args[0]) else node.args[0]
+        if axes is None or not self._is_value(source):
+            return None
+        return Pool(
+            input=self._value(source),
+            output=self._value(node),
+            operator=readable(node),
+            axes=axes[0],
+            gone=axes[1],
+            is_linear=not takes_extremes(node),
         )
 
     def _prelu(self, node: fx.Node) -> Elementwise | None:

@@ -13,6 +13,7 @@ _SIZES = {
     nn.Linear: (("out_features", 0), ("in_features", 1)),
     nn.modules.batchnorm._BatchNorm: (("num_features", 0),),
     nn.PReLU: (("num_parameters", 0),),
+    nn.modules.conv._ConvNd: (("out_channels", 0),),
 }
 
 
@@ -112,6 +113,10 @@ def _set_sizes(module: nn.Module) -> None:
         if isinstance(module, kind) and isinstance(tensor, Tensor):
             for attribute, axis in sizes:
                 setattr(module, attribute, tensor.shape[axis])
+    if isinstance(module, nn.modules.conv._ConvNd) and not module.transposed:
+        if module.groups > 1:  # only a depthwise one is ever cut
+            module.groups = module.out_channels
+        module.in_channels = module.groups * module.weight.shape[1]
 
 
 def nonfinite(model: nn.Module) -> list[str]:

@@ -20,6 +20,7 @@ RESHAPES = frozenset({
 })  # fmt: skip
 READABLE = {
     "_native_batch_norm_legit": "a batch normalisation without running statistics",
+    "batch_norm": "a batch normalisation without running statistics",
     "_scaled_dot_product_flash_attention_for_cpu": "attention",
     "_softmax": "a softmax",
     "cat": "a concatenation",
@@ -27,7 +28,12 @@ READABLE = {
     "conv1d": "a convolution",
     "conv2d": "a convolution",
     "conv3d": "a convolution",
+    "conv_transpose1d": "a transposed convolution",
+    "conv_transpose2d": "a transposed convolution",
+    "conv_transpose3d": "a transposed convolution",
     "embedding": "an embedding",
+    "group_norm": "a group normalisation",
+    "instance_norm": "an instance normalisation",
     "layer_norm": "a layer normalisation",
     "linear": (
         "a linear layer whose weight is computed from other tensors (fold parametrisations "

@@ -1,4 +1,4 @@
-"""How much the network's outputs respond to what its affine layers give."""
+"""How much the network's outputs respond to what its linear layers give."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from coreprune.shells.torch_module.outputs import leaves_of
 def output_metrics(
     model: nn.Module, calls: Iterable[Call], weights: Mapping[str, Tensor], *, seed: int
 ) -> dict[str, Tensor]:
-    """The metric M = E[Σ_rows Jᵀ J] of each affine layer, J the derivative of all outputs by a row.
+    """The metric M = E[Σ_rows Jᵀ J] of each linear layer, J the derivative of all outputs by a row.
 
     A small error e in the layer's outputs, the same in law for every row, changes the outputs of an
     example by tr(M Cov e) in expected squared norm, to first order. Random cotangents v with
@@ -47,20 +47,23 @@ def output_metrics(
 def _gradients(
     model: nn.Module, call: Call, *, weights: Mapping[str, Tensor], generator: Generator
 ) -> list[tuple[str, Tensor]]:
-    """The derivative of one random combination of the outputs by what each layer gave."""
-    seen: list[tuple[str, Tensor]] = []
-    with watch_outputs(weights, lambda name, output: seen.append((name, output))):
+    """The derivative of one random combination of the outputs by what each layer gave.
+
+    Its last axis holds the neurons.
+    """
+    seen: list[tuple[str, Tensor, int]] = []
+    with watch_outputs(weights, lambda *use: seen.append(use)):
         output = run(model, call, gradients=True)
     leaves = [leaf for leaf in leaves_of(output) if _is_differentiable(leaf)]
     if not leaves or not seen:
         return []
     cotangents = [torch.randn(leaf.shape, generator=generator).to(leaf) for leaf in leaves]
     found = torch.autograd.grad(
-        leaves, [tensor for _, tensor in seen], cotangents, allow_unused=True
+        leaves, [tensor for _, tensor, _ in seen], cotangents, allow_unused=True
     )
     return [
-        (name, gradient)
-        for (name, _), gradient in zip(seen, found, strict=True)
+        (name, gradient.movedim(axis, -1))
+        for (name, _, axis), gradient in zip(seen, found, strict=True)
         if gradient is not None
     ]
 

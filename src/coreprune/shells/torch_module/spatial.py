@@ -1,0 +1,175 @@
+"""What ATen operators do to the positions behind the channels: convolutions, pools and resizes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, fx
+
+from coreprune.shells.torch_module.operators import is_whole_slice, name_of
+
+CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
+"""How many axes of positions each has."""
+
+_POOLS = {
+    "adaptive_avg_pool1d": 1,
+    "adaptive_avg_pool2d": 2,
+    "adaptive_avg_pool3d": 3,
+    "avg_pool1d": 1,
+    "avg_pool2d": 2,
+    "avg_pool3d": 3,
+    "max_pool1d": 1,
+    "max_pool2d": 2,
+    "max_pool3d": 3,
+    "upsample_bilinear2d": 2,
+    "upsample_linear1d": 1,
+    "upsample_nearest1d": 1,
+    "upsample_nearest2d": 2,
+    "upsample_nearest3d": 3,
+    "upsample_trilinear3d": 3,
+}
+_WITH_INDICES = {
+    "adaptive_max_pool1d": 1,
+    "adaptive_max_pool2d": 2,
+    "adaptive_max_pool3d": 3,
+    "max_pool1d_with_indices": 1,
+    "max_pool2d_with_indices": 2,
+    "max_pool3d_with_indices": 3,
+}
+_REDUCTIONS = frozenset({"amax", "amin", "mean"})
+_DIVISOR = 6
+"""Which argument of an average pool divides by another number than that of the entries."""
+
+Extents = tuple[int, ...]
+
+
+def mixed_axes(node: fx.Node) -> tuple[Extents, Extents] | None:
+    """The axes whose positions a node mixes, chooses or adds, and those that it removes.
+
+    Args:
+        node: One whose first argument is a value.
+
+    Returns:
+        The two, or None where it does something else too, or leaves the range of its input.
+    """
+    name, source = name_of(node), node.args[0]
+    if name == "getitem":
+        return _first_of_pair(node)
+    if not isinstance(source, fx.Node) or not isinstance(source.meta.get("val"), Tensor):
+        return None
+    rank = source.meta["val"].ndim
+    if name in _POOLS:
+        return None if _divides_otherwise(node) else (_last(_POOLS[name], rank), ())
+    if name in _REDUCTIONS:
+        return _reduced(node, rank)
+    if name == "pad":
+        return _padded(node, rank)
+    if name == "select":
+        axis = (int(node.args[1]) % rank,)  # type: ignore[arg-type]
+        return axis, axis
+    if name == "slice" and not is_whole_slice(node):
+        axis = (int(node.args[1] if len(node.args) > 1 else 0) % rank,)  # type: ignore[arg-type]
+        return axis, ()
+    return None
+
+
+def takes_extremes(node: fx.Node) -> bool:
+    """Whether one of `mixed_axes` gives the largest or the least of several values."""
+    name = name_of(node)
+    return name == "getitem" or name.startswith("max_pool") or name in {"amax", "amin"}
+
+
+def _first_of_pair(node: fx.Node) -> tuple[Extents, Extents] | None:
+    """The values of a pool that gives their places besides."""
+    pool, index = node.args
+    if not isinstance(pool, fx.Node) or name_of(pool) not in _WITH_INDICES or index != 0:
+        return None
+    return _last(_WITH_INDICES[name_of(pool)], node.meta["val"].ndim), ()
+
+
+def hides_a_pair(node: object) -> bool:
+    """Whether a node gives values with their places, of which `getitem` takes the values."""
+    return isinstance(node, fx.Node) and name_of(node) in _WITH_INDICES
+
+
+def _last(count: int, rank: int) -> Extents:
+    return tuple(range(rank - count, rank))
+
+
+def _divides_otherwise(node: fx.Node) -> bool:
+    return name_of(node).startswith("avg_pool") and (
+        len(node.args) > _DIVISOR or node.kwargs.get("divisor_override") is not None
+    )
+
+
+def _reduced(node: fx.Node, rank: int) -> tuple[Extents, Extents] | None:
+    given = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
+    keeps = node.args[2] if len(node.args) > 2 else node.kwargs.get("keepdim", False)
+    axes = [given] if isinstance(given, int) else list(given or ())  # type: ignore[arg-type, call-overload]
+    if not axes:
+        return None
+    mixed = tuple(sorted(axis % rank for axis in axes))
+    return mixed, () if keeps else mixed
+
+
+def _padded(node: fx.Node, rank: int) -> tuple[Extents, Extents] | None:
+    amounts: Sequence[int] = node.args[1]  # type: ignore[assignment]
+    mode = node.args[2] if len(node.args) > 2 else "constant"
+    value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
+    if mode == "constant" and value:
+        return None
+    pairs = zip(amounts[::2], amounts[1::2], strict=True)
+    axes = {rank - 1 - place for place, pair in enumerate(pairs) if any(pair)}
+    return tuple(sorted(axes)), ()
+
+
+def convolution_of(node: fx.Node, kernel: Extents) -> dict[str, Any]:
+    """How a convolution moves over its input.
+
+    Args:
+        node: One of `CONVOLUTIONS`.
+        kernel: The extent of its patch.
+
+    Returns:
+        The arguments stride, padding, dilation and groups of `Convolution`.
+    """
+    stride, padding, dilation, groups = moves_of(node.args[3:], dict(node.kwargs))
+    return described(kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def moves_of(rest: Sequence[Any], named: dict[str, Any]) -> tuple[Any, Any, Any, int]:
+    """Stride, padding, dilation and groups of a call behind its bias, defaults filled in."""
+    order = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    given = dict(zip(order, rest, strict=False)) | {k: v for k, v in named.items() if k in order}
+    stride, padding, dilation, groups = (order | given).values()
+    return stride, padding, dilation, int(groups)
+
+
+def described(
+    kernel: Extents, *, stride: Any, padding: Any, dilation: Any, groups: int
+) -> dict[str, Any]:
+    """The same as tuples with one entry an axis."""
+    count = len(kernel)
+    steps, gaps = _each(stride, count), _each(dilation, count)
+    if padding == "same":
+        totals = [gap * (size - 1) for gap, size in zip(gaps, kernel, strict=True)]
+        around = tuple((total // 2, total - total // 2) for total in totals)
+    else:
+        sides = (0,) * count if padding == "valid" else _each(padding, count)
+        around = tuple((side, side) for side in sides)
+    return {"stride": steps, "padding": around, "dilation": gaps, "groups": groups}
+
+
+def _each(value: Any, count: int) -> Extents:
+    entries = tuple(value) if isinstance(value, list | tuple) else (value,)
+    return entries * count if len(entries) == 1 else entries
+
+
+def positions(sizes: Extents, moves: dict[str, Any], kernel: Extents) -> Extents:
+    """How many patches there are along each axis."""
+    return tuple(
+        math.floor((size + before + after - gap * (extent - 1) - 1) / step) + 1
+        for size, (before, after), gap, extent, step in zip(
+            sizes, moves["padding"], moves["dilation"], kernel, moves["stride"], strict=True
+        )
+    )
