@@ -12,7 +12,7 @@ from coreprune.coresets.coreset import Selection, group_coreset
 from coreprune.coresets.moments import GroupMoments, Run
 from coreprune.coresets.prices import PriceList, weighted_readers
 from coreprune.errors import UnsupportedModelError
-from coreprune.graph.cut import Cut, columns_of, shrink, widen
+from coreprune.graph.cut import Cut, columns_of, rows_of, shrink, widen
 from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
 from coreprune.graph.ir import Parameters
 from coreprune.laws.space import QuerySpace
@@ -196,7 +196,7 @@ def _selected(plan: Plan, run: Run, group: Group, *, outcome: Outcome) -> Select
     if not follows_a_path(plan.method) or plan.widths[group.name] == group.neurons:
         return None
     views = run.views(group, outcome.parameters)
-    rows = {cut.group.producer.weight: cut.indices for cut in outcome.cuts}
+    rows = {name: cut.indices for cut in outcome.cuts for name in rows_of(cut.group)}
     roots = [
         plan.prices.responses.root(consumer.affine.weight, rows.get(consumer.affine.weight))
         for consumer in group.consumers

@@ -76,9 +76,9 @@ def example(model):
     return draw(4, 6).to(next(model.parameters()).dtype)
 
 
-def costs(model, x):
+def costs(model, x, *, skip=()):
     subject = prepare(model, x)
-    groups = find_groups(subject.graph).groups
+    groups = find_groups(subject.graph, skip=skip).groups
     trained = dict(subject.working.named_parameters())
     return groups, {
         "parameters": parameter_cost(groups, trained),
@@ -116,10 +116,30 @@ def test_operations_count_sequences_row_by_row():
 def test_operations_of_layers_that_stay_are_fixed():
     model = named(c=nn.Conv2d(1, 2, 3), r=nn.ReLU(), f=nn.Flatten(), m=mlp(32, 12, 3)).eval()
     x = draw(4, 1, 6, 6)
-    _, known = costs(model, x)
-    result = prune(model, x, keep=0.5, method="magnitude")
+    _, known = costs(model, x, skip=["c"])
+    result = prune(model, x, keep=0.5, method="magnitude", skip=["c"])
     assert known["flops"].of({"m.0": 6}) == operations(result.model, x)
     assert known["flops"].fixed == operations(model.c, x)
+
+
+def test_channels_cost_what_their_kernels_cost_at_every_place():
+    model = named(
+        a=nn.Conv2d(3, 8, 3, padding=1),
+        r=nn.ReLU(),
+        d=nn.Conv2d(8, 8, 3, groups=8),
+        p=nn.MaxPool2d(2),
+        b=nn.Conv2d(8, 6, 1),
+        s=nn.SiLU(),
+        f=nn.Flatten(),
+        m=mlp(24, 12, 3),
+    ).eval()
+    x = draw(4, 3, 6, 6)
+    groups, known = costs(model, x)
+    assert [group.name for group in groups] == ["a", "b", "m.0"]
+    result = prune(model, x, keep=0.5, method="magnitude")
+    widths = {"a": 4, "b": 3, "m.0": 6}
+    assert known["flops"].of(widths) == operations(result.model, x)
+    assert known["parameters"].of(widths) == result.parameters_after
 
 
 def test_a_weight_between_two_groups_costs_their_product():

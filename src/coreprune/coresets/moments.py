@@ -21,6 +21,7 @@ from coreprune.core.moments import (
 )
 from coreprune.core.reconstruction import refitted
 from coreprune.core.taps import columns
+from coreprune.graph.cut import rows_of
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
@@ -148,13 +149,14 @@ class GroupMoments:
         return sums
 
     def against(
-        self, group: Group, parameters: Parameters
+        self, group: Group, parameters: Parameters, *, kept_rows: Mapping[str, Tensor]
     ) -> dict[str, tuple[MomentSum, CrossSum]]:
         """What the consumers read once layers before them are cut, beside what they got before.
 
         Args:
             group: The group.
             parameters: The network's tensors as earlier cuts left them.
+            kept_rows: The rows that are left of tensors that lost some, by name.
 
         Returns:
             By the consumer's weight: the moments of the neurons h' as they are now, and those of
@@ -162,6 +164,10 @@ class GroupMoments:
         """
         names = [consumer.affine.weight for consumer in group.consumers]
         original = {name: self.subject.graph.parameters[name] for name in names}
+        wanted = {
+            name: weight[kept_rows[name].to(weight.device)] if name in kept_rows else weight
+            for name, weight in original.items()
+        }
         changed = {
             name: tensor
             for name, tensor in parameters.items()
@@ -174,7 +180,7 @@ class GroupMoments:
         before: dict[str, Tensor] = {}
 
         def keep(name: str, batch: Tensor) -> None:
-            before[name] = _rows(batch) @ original[name].double().flatten(1).T
+            before[name] = _rows(batch) @ wanted[name].double().flatten(1).T
 
         def compare(name: str, batch: Tensor) -> None:
             rows = _rows(batch)
@@ -199,6 +205,7 @@ class Run:
         self.known: dict[str, tuple[Moments, ...]] = {}
         self.rank = {group.name: position for position, group in enumerate(source.groups)}
         self.cuts: list[int] = []
+        self.kept_rows: dict[str, Tensor] = {}
 
     def views(self, group: Group, parameters: Parameters) -> tuple[View, ...]:
         """One for each consumer, through the passengers on its way.
@@ -212,7 +219,7 @@ class Run:
                 _plain(consumer, own, parameters)
                 for consumer, own in zip(group.consumers, moments, strict=True)
             )
-        sums = self.source.against(group, parameters)
+        sums = self.source.against(group, parameters, kept_rows=self.kept_rows)
         return tuple(
             _fitted(consumer, sums[consumer.affine.weight], parameters)
             for consumer in group.consumers
@@ -231,6 +238,7 @@ class Run:
     def cut(self, group: Group, indices: Tensor) -> None:
         """Tell that only these neurons of a group are left."""
         self.cuts.append(self.rank[group.name])
+        self.kept_rows |= dict.fromkeys(rows_of(group), indices)
         if group.name in self.known:
             self.known[group.name] = tuple(
                 restricted(moments, columns(indices, consumer.taps))

@@ -31,9 +31,10 @@ class Cut:
 
 
 def rows_of(group: Group) -> tuple[str, ...]:
-    """The parameters that have one row a neuron: the producer's and the passengers'."""
+    """The parameters that have one row a neuron: the producers' and the passengers'."""
     passengers = (passenger for consumer in group.consumers for passenger in consumer.passengers)
-    names = [name for node in (group.producer, *passengers) for name in parameters_of(node)]
+    nodes = (group.producer, *group.gates, *passengers)
+    names = [name for node in nodes for name in parameters_of(node)]
     return tuple(dict.fromkeys(names))
 
 

@@ -6,7 +6,7 @@ that act on each neuron alone. Found once, on the neutral graph, for every model
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
@@ -32,8 +32,9 @@ from coreprune.graph.ir import (
 Linear = Affine | Convolution
 """A layer that reads neurons linearly: a sum over neurons and, for each, over taps."""
 
-Passenger = Norm | Elementwise | Pool | Convolution
-"""What acts on each neuron alone; a convolution is depthwise."""
+Merge = Add | Multiply
+Passenger = Norm | Elementwise | Pool | Convolution | Merge
+"""What acts on each neuron alone; a convolution is depthwise, a merge is of a neuron with itself."""
 
 RIDES_WITH_NONE = "its neurons belong to a layer that is left whole"
 
@@ -72,8 +73,8 @@ class Consumer:
     def is_homogeneous(self) -> bool:
         """Whether all positions are treated alike, and sums of neurons as sums."""
         pools = [one for one in self.passengers if isinstance(one, Pool)]
-        kernels = any(isinstance(one, Convolution) for one in self.passengers)
-        return not kernels and all(pool.is_linear for pool in pools)
+        apart = any(isinstance(one, Convolution | Merge) for one in self.passengers)
+        return not apart and all(pool.is_linear for pool in pools)
 
     @property
     def is_plain(self) -> bool:
@@ -83,17 +84,19 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Neurons that can be cut: rows of the producer, columns of every consumer.
+    """Neurons that can be cut: rows of the producers, columns of every consumer.
 
     Attributes:
         producer: The layer whose outputs the neurons are.
         consumers: The layers that read them.
         neurons: n.
+        gates: Layers whose outputs, one a neuron, the neurons are multiplied by.
     """
 
     producer: Linear
     consumers: tuple[Consumer, ...]
     neurons: int
+    gates: tuple[Linear, ...] = ()
 
     @property
     def name(self) -> str:
@@ -104,7 +107,7 @@ class Group:
     def is_plain(self) -> bool:
         """Whether it is a hidden layer of neurons: Σ_j w_ij φ_j(p_j·x + b_j)."""
         plain = all(consumer.is_plain for consumer in self.consumers)
-        return isinstance(self.producer, Affine) and plain
+        return isinstance(self.producer, Affine) and plain and not self.gates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +157,7 @@ def find_groups(graph: Graph, *, skip: Collection[str] = ()) -> Partition:
     groups: list[Group] = []
     whole: list[Whole] = []
     for node in graph.nodes:
-        if search.is_depthwise(node):
+        if search.is_depthwise(node) or node in {gate for one in groups for gate in one.gates}:
             continue  # it rides, or follows a layer that is left whole
         if isinstance(node, Linear) and node.name in skipped:
             whole.append(Whole(name=node.name, reason="named in skip"))
@@ -198,13 +201,9 @@ def _followers(search: "_Search", groups: Collection[Group]) -> Iterator[Whole]:
 
 def passengers_of(group: Group) -> tuple[str, ...]:
     """The names of the layers with parameters that ride with a group, in order."""
+    riding = [passenger for consumer in group.consumers for passenger in consumer.passengers]
     return tuple(
-        dict.fromkeys(
-            _title(passenger)
-            for consumer in group.consumers
-            for passenger in consumer.passengers
-            if parameters_of(passenger)
-        )
+        dict.fromkeys(_title(node) for node in (*group.gates, *riding) if parameters_of(node))
     )
 
 
@@ -234,7 +233,10 @@ class _Search:
         self.graph = graph
         self.readers: dict[str, list[Node]] = defaultdict(list)
         self.users: dict[str, list[Node]] = defaultdict(list)
+        self.makers: dict[str, Node] = {}
         for node in graph.nodes:
+            for value in node.outputs if isinstance(node, Opaque) else (node.output,):
+                self.makers[value] = node
             for value in dict.fromkeys(inputs_of(node)):
                 self.readers[value].append(node)
             for parameter in parameters_of(node):
@@ -248,24 +250,42 @@ class _Search:
         return node.groups > 1 and node.groups == channels == self.graph.shapes[node.output][1]
 
     def group(self, producer: Linear) -> Group:
-        """The group that a layer's neurons form.
+        """The group that a layer's neurons form, with the layers that gate them.
 
         Raises:
             _Blocked: When they form none.
         """
-        shape = self.graph.shapes[producer.output]
-        axis = len(shape) - 1 if isinstance(producer, Affine) else 1
-        self._own(producer)
-        if isinstance(producer, Convolution) and producer.groups > 1:
-            raise _Blocked(f"it works in {producer.groups} parts, which must stay equally wide")
-        found = tuple(self._consumers(_Place(value=producer.output, axis=axis, neurons=shape[axis])))
-        if not found:
+        gates: tuple[Linear, ...] = ()
+        while True:
+            consumers, missing = self._consumers((producer, *gates))
+            if missing is None:
+                break
+            gates = (*gates, missing)
+        if not consumers:
             raise _Blocked("nothing reads its output")
-        for consumer in found:
+        for node in (producer, *gates):
+            self._own(node)
+        for consumer in consumers:
             self._own(consumer.affine, reader=True)
             for passenger in consumer.passengers:
                 self._own(passenger)
-        return Group(producer=producer, consumers=found, neurons=shape[axis])
+        first, *others = sorted((producer, *gates), key=self.graph.nodes.index)
+        neurons = self._start(first).neurons
+        return Group(
+            producer=first, consumers=tuple(consumers), neurons=neurons, gates=tuple(others)
+        )
+
+    def _start(self, producer: Linear) -> _Place:
+        """Where a layer's neurons begin.
+
+        Raises:
+            _Blocked: When it works in parts.
+        """
+        if isinstance(producer, Convolution) and producer.groups > 1:
+            raise _Blocked(f"it works in {producer.groups} parts, which must stay equally wide")
+        shape = self.graph.shapes[producer.output]
+        axis = len(shape) - 1 if isinstance(producer, Affine) else 1
+        return _Place(value=producer.output, axis=axis, neurons=shape[axis])
 
     def _own(self, node: Linear | Passenger, *, reader: bool = False) -> None:
         """Insist that nothing else uses the parameters that a cut would change.
@@ -281,21 +301,52 @@ class _Search:
                 if other is not node:
                     raise _Blocked(_sharing(name, node, other))
 
-    def _consumers(self, place: _Place) -> Iterator[Consumer]:
-        """Every layer that reads the neurons, or an obstacle on the way.
+    def _consumers(self, producers: Sequence[Linear]) -> tuple[list[Consumer], Linear | None]:
+        """Every layer that reads the producers' neurons, and a gate of them that is missing.
 
         Raises:
-            _Blocked: When there is an obstacle.
+            _Blocked: When there is an obstacle on the way.
         """
-        if place.value in self.graph.outputs:
-            raise _Blocked("its output leaves the network")
-        for node in self.readers[place.value]:
-            if isinstance(node, Linear) and not self.is_depthwise(node):
-                yield self._consumer(node, place)
-            elif isinstance(node, Add | Multiply | Concat | Opaque):
+        places = {node.output: self._start(node) for node in producers}
+        consumers: list[Consumer] = []
+        for node in self.graph.nodes:
+            known = [places[value] for value in inputs_of(node) if value in places]
+            if not known or node in producers:
+                consumers += [self._consumer(node, one) for one in known if node in producers]
+            elif isinstance(node, Linear) and not self.is_depthwise(node):
+                consumers.append(self._consumer(node, known[0]))
+            elif isinstance(node, Merge) and len(known) == len(node.inputs):
+                places[node.output] = _merged(node, known)
+            elif isinstance(node, Multiply) and (gate := self._gate(node, places)) is not None:
+                return consumers, gate
+            elif isinstance(node, Merge | Concat | Opaque):
                 raise _Blocked(_obstacle(node))
             else:
-                yield from self._consumers(self._behind(node, place))
+                places[node.output] = self._behind(node, known[0])
+        if any(value in self.graph.outputs for value in places):
+            raise _Blocked("its output leaves the network")
+        return consumers, None
+
+    def _gate(self, node: Multiply, places: Mapping[str, _Place]) -> Linear | None:
+        """The layer whose outputs the neurons are multiplied by, one each."""
+        neurons = next(places[value].neurons for value in node.inputs if value in places)
+        for value in node.inputs:
+            if value not in places:
+                source = self._source(value)
+                if isinstance(source, Linear) and source.output in self.graph.shapes:
+                    shape = self.graph.shapes[source.output]
+                    axis = len(shape) - 1 if isinstance(source, Affine) else 1
+                    return source if shape[axis] == neurons else None
+        return None
+
+    def _source(self, value: str) -> Node | None:
+        """Where a value comes from, through what acts on each neuron alone."""
+        node = self.makers.get(value)
+        while isinstance(node, Norm | Elementwise | Pool | Reshape) or (
+            node is not None and self.is_depthwise(node)
+        ):
+            node = self.makers.get(node.input)
+        return node
 
     def _consumer(self, node: Linear, place: _Place) -> Consumer:
         """A layer as the reader of the neurons at a place.
@@ -335,7 +386,9 @@ class _Search:
                 return norm.mean, -1
         return None, 1
 
-    def _behind(self, node: Passenger | Permute | Reshape, place: _Place) -> _Place:
+    def _behind(
+        self, node: Norm | Elementwise | Convolution | Pool | Permute | Reshape, place: _Place
+    ) -> _Place:
         """Where the neurons are in a node's output.
 
         Raises:
@@ -376,6 +429,19 @@ class _Search:
             if size > 1 or place.neurons == 1:
                 return position, size // place.neurons
         raise _Blocked("its output is reshaped so that neurons are mixed with other axes")
+
+
+def _merged(node: Merge, places: Sequence[_Place]) -> _Place:
+    """Where the neurons are in a sum or product of themselves.
+
+    Raises:
+        _Blocked: When they are not on one axis in all values.
+    """
+    first = places[0]
+    if any((one.axis, one.inner) != (first.axis, first.inner) for one in places):
+        raise _Blocked(_obstacle(node))
+    passed = dict.fromkeys(passenger for place in places for passenger in place.passed)
+    return replace(first, value=node.output, passed=(*passed, node))
 
 
 def _title(node: Node) -> str:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from coreprune.core.elementwise import Activation, affine, compose
 from coreprune.graph.groups import Consumer, Group, Passenger
-from coreprune.graph.ir import Convolution, Elementwise, Norm, Parameters, Pool
+from coreprune.graph.ir import Add, Convolution, Elementwise, Multiply, Norm, Parameters, Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -16,7 +16,7 @@ class Layer:
 
     Of a convolution x is the patch that it reads, and every tap of the consumer an output of its
     own. What lies between the two and is no function of each entry counts by its range: pools leave
-    it as it is, a depthwise kernel enlarges it to Σ|kernel| times itself.
+    it as it is, a depthwise kernel enlarges it to Σ|kernel| times itself, gates are taken for 1.
 
     Attributes:
         points: p_j, a leading normalisation folded in. Shape (n, d).
@@ -51,7 +51,7 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
         if group.producer.bias is None
         else parameters[group.producer.bias]
     )
-    rest = [one for one in consumer.passengers if not isinstance(one, Pool)]
+    rest = [one for one in consumer.passengers if not isinstance(one, Pool | Add | Multiply)]
     seen = None
     while rest and isinstance(norm := rest[0], Norm):
         scale, shift = scale_and_shift(norm, parameters)
