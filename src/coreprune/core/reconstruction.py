@@ -19,6 +19,8 @@ from coreprune.errors import ArgumentError
 RIDGE = 1e-6
 """λ as a share of the mean variance of the neurons."""
 
+_PANEL = 512
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Path:
@@ -126,18 +128,31 @@ def factored(covariance: Tensor, ridge: float) -> tuple[Tensor, float]:
 
 
 def inverse_of(factor: Tensor) -> Tensor:
-    """(L Lᵀ)⁻¹, as L⁻ᵀ L⁻¹ and so symmetric; LAPACK's potri can take many times as long.
+    """(L Lᵀ)⁻¹ = L⁻ᵀ L⁻¹, symmetric, in the factor's own memory.
+
+    By panels of columns from the left: L⁻¹ needs no column of L to the left of a panel, and a panel
+    of rows of L⁻ᵀ L⁻¹ no row of L⁻¹ above it. LAPACK's potri can take many times as long.
 
     Args:
-        factor: L, lower triangular. Shape (n, n).
+        factor: L, lower triangular; overwritten. Shape (n, n).
 
     Returns:
         The inverse. Shape (n, n).
     """
-    root: Tensor = torch.linalg.solve_triangular(
-        factor, torch.eye(len(factor), dtype=factor.dtype, device=factor.device), upper=False
-    )
-    return root.T @ root
+    n = len(factor)
+    for start in range(0, n, _PANEL):
+        stop = min(start + _PANEL, n)
+        unit = factor.new_zeros(n - start, stop - start)
+        unit.fill_diagonal_(1)
+        factor[start:, start:stop] = torch.linalg.solve_triangular(
+            factor[start:, start:], unit, upper=False
+        )
+    for start in range(0, n, _PANEL):
+        stop = min(start + _PANEL, n)
+        rows = factor[start:, start:stop].T @ factor[start:, :stop]
+        factor[:stop, start:stop] = rows.T
+        factor[start:stop, :start] = rows[:, :start]
+    return factor.T.contiguous()  # a factor from LAPACK lies in memory by columns: no copy
 
 
 def condition_number(factor: Tensor, *, steps: int = 20, width: int = 8) -> float:
