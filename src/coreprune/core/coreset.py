@@ -9,7 +9,13 @@ from coreprune.core.elementwise import Activation
 from coreprune.core.moments import activation_moments, affine_moments, spherical
 from coreprune.core.selection.importance import importance
 from coreprune.core.selection.magnitude import magnitude
-from coreprune.core.selection.paths import PATH_METHODS, PathMethod, follows_a_path, subsets_of
+from coreprune.core.selection.paths import (
+    PATH_METHODS,
+    PathMethod,
+    Reader,
+    follows_a_path,
+    subsets_of,
+)
 from coreprune.core.selection.priority import priority
 from coreprune.core.selection.uniform import uniform
 from coreprune.core.sensitivity import sensitivities
@@ -76,7 +82,7 @@ def layer_coreset(  # noqa: PLR0913 (the layer is five tensors and numbers, not 
         inputs = spherical(points.shape[1], query_radius)
         z = affine_moments(points, s.new_zeros(len(s)) if bias is None else bias, inputs)
         moments = activation_moments(z, activation)
-        return subsets_of(method, [(weights, moments)], num_neurons=num_neurons)[0]
+        return subsets_of(method, [Reader(weights, moments)], num_neurons=num_neurons)[0]
     return select(
         method, points, weights, sensitivities=s, num_neurons=num_neurons, generator=generator
     )

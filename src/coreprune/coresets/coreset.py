@@ -132,7 +132,7 @@ def _cut_of(group: Group, subsets: Sequence[WeightedSubset], selection: Selectio
 
 
 def _readers(selection: Selection) -> list[Reader]:
-    return [(view.weights, view.moments) for view in selection.views]
+    return [Reader(view.weights, view.moments) for view in selection.views]
 
 
 def _split(subset: WeightedSubset, layers: Sequence[Layer]) -> tuple[WeightedSubset, ...]:

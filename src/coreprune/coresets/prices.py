@@ -124,7 +124,9 @@ def responses(moments: GroupMoments) -> Responses:
 
 def weighted_readers(views: Sequence[View], roots: Sequence[Tensor]) -> list[Reader]:
     """The readers of a group with their weights L W in the units of the outputs."""
-    return [(root @ view.weights, view.moments) for view, root in zip(views, roots, strict=True)]
+    return [
+        Reader(root @ view.weights, view.moments) for view, root in zip(views, roots, strict=True)
+    ]
 
 
 def _outputs_of_one(moments: GroupMoments, call: Call) -> int:

@@ -61,9 +61,24 @@ def backward_shared(views: Sequence[tuple[Tensor, Tensor, float]], *, num_neuron
         taken = costs = forms[0].form.new_zeros(0)
     else:
         taken, costs = pivots(forms, best="least", steps=n - num_neurons)
-    stays = torch.ones(n, dtype=torch.bool, device=taken.device)
+    return path_of_removals(taken, costs, num_neurons=n, ridge=max(ridges))
+
+
+def path_of_removals(taken: Tensor, costs: Tensor, *, num_neurons: int, ridge: float) -> Path:
+    """The path of neurons that were removed one by one.
+
+    Args:
+        taken: The neurons, in order. Shape (steps,).
+        costs: What each step added to the error. Shape (steps,).
+        num_neurons: n, how many there were.
+        ridge: λ.
+
+    Returns:
+        The path; after the last step, the neurons left in the order of their indices and NaN.
+    """
+    stays = torch.ones(num_neurons, dtype=torch.bool, device=taken.device)
     stays[taken.long()] = False
-    errors = costs.new_full((n,), torch.nan)
+    errors = costs.new_full((num_neurons,), torch.nan)
     errors[: len(costs) + 1] = torch.cat([costs.new_zeros(1), costs.cumsum(0)])
     order = torch.cat([taken.long(), stays.nonzero().squeeze(1)])
-    return Path(order=order, errors=errors, ridge=max(ridges))
+    return Path(order=order, errors=errors, ridge=ridge)

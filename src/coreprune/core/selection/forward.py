@@ -53,7 +53,21 @@ def forward_shared(views: Sequence[tuple[Tensor, Tensor, float]]) -> Path:
         forms.append(Form(gram=g.T @ g, form=ridged, floor=ridge))  # R_jj ≥ λ
         ridges.append(ridge)
     added, gains = pivots(forms, best="greatest", steps=len(forms[0].form))
+    return path_of_additions(added, gains, ridge=max(ridges))
+
+
+def path_of_additions(added: Tensor, gains: Tensor, *, ridge: float) -> Path:
+    """The path of neurons that were added one by one.
+
+    Args:
+        added: All neurons, in order. Shape (n,).
+        gains: What each took from the error. Shape (n,).
+        ridge: λ.
+
+    Returns:
+        The path: the last neuron added goes first.
+    """
     # From the small gains to the large: what all neurons leave is exactly nothing.
     costs = gains.flip(0)
     errors = torch.cat([costs.new_zeros(1), costs.cumsum(0)[:-1]])
-    return Path(order=added.flip(0), errors=errors, ridge=max(ridges))
+    return Path(order=added.flip(0), errors=errors, ridge=ridge)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from coreprune.core.moments import Moments
-from coreprune.core.selection.paths import subsets_of
+from coreprune.core.selection.paths import Reader, subsets_of
 from coreprune.core.subset import WeightedSubset
 
 
@@ -24,5 +24,5 @@ def optimal(weights: Tensor, moments: Moments, *, num_neurons: int) -> WeightedS
         >>> optimal(torch.tensor([[1.0, 2.0]]), twins, num_neurons=1).weights
         tensor([[3.0000]])
     """
-    (subset,) = subsets_of("optimal", [(weights, moments)], num_neurons=num_neurons)
+    (subset,) = subsets_of("optimal", [Reader(weights, moments)], num_neurons=num_neurons)
     return subset

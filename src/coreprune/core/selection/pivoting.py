@@ -58,10 +58,17 @@ def pivots(
         steps -= len(found)
         left = torch.ones(len(alive), dtype=torch.bool, device=device)
         left[positions] = False
-        alive = alive[left]
+        kept = left.nonzero().squeeze(1)
+        alive = alive[kept]
         for f in forms:
-            f.gram, f.form = _without(f.gram, left), _without(f.form, left)
+            f.gram, f.form = without(f.gram, kept), without(f.form, kept)
     return torch.cat(taken), torch.cat(scores)
+
+
+def first_best(ranked: Tensor) -> int:
+    """Where the least value stands; ties to rounding go to the lower index."""
+    least = ranked.min()
+    return int((ranked <= least + _TIE * least.abs()).byte().argmax())
 
 
 def _take(blocks: Sequence["_Block"], *, best: str) -> tuple[Tensor, Tensor]:
@@ -73,9 +80,7 @@ def _take(blocks: Sequence["_Block"], *, best: str) -> tuple[Tensor, Tensor]:
         total = blocks[0].scores()
         for block in blocks[1:]:
             total += block.scores()
-        ranked = (sign * total).masked_fill_(closed, torch.inf)
-        least = ranked.min()
-        j = int((ranked <= least + _TIE * least.abs()).byte().argmax())
+        j = first_best((sign * total).masked_fill_(closed, torch.inf))
         positions.append(j)
         scores.append(total[j])
         closed[j] = True
@@ -121,9 +126,16 @@ class _Block:
         self.gram.addmm_(self.halves.T, self.ratios, alpha=-1)
 
 
-def _without(matrix: Tensor, left: Tensor) -> Tensor:
-    """The rows and columns that are left, moved to the front of the matrix's own memory."""
-    kept = left.nonzero().squeeze(1)
+def without(matrix: Tensor, kept: Tensor) -> Tensor:
+    """Some rows and columns of a square matrix, moved to the front of the matrix's own memory.
+
+    Args:
+        matrix: Contiguous; overwritten. Shape (n, n).
+        kept: Which stay, sorted. Shape (m,).
+
+    Returns:
+        What is left. Shape (m, m).
+    """
     flat, size = matrix.view(-1), len(kept)
     rows = max(1, _CHUNK // max(1, len(matrix)))
     for start in range(0, size, rows):
