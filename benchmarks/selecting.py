@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from coreprune.core.moments import Moments
-from coreprune.core.selection.paths import PATH_METHODS, PathMethod, subsets_of
+from coreprune.core.selection.paths import PATH_METHODS, PathMethod, Reader, subsets_of
 from coreprune.coresets.moments import ROWS_A_NEURON
 
 NEURONS, OUTPUTS = 4096, 1024
@@ -79,7 +79,7 @@ def _moments(neurons: int, generator: Generator, *, rows: int) -> tuple[Moments,
 
 def _seconds(method: PathMethod, weights: Tensor, moments: Moments) -> float:
     start = time.perf_counter()
-    subsets_of(method, [(weights, moments)], num_neurons=weights.shape[1] // 2)
+    subsets_of(method, [Reader(weights, moments)], num_neurons=weights.shape[1] // 2)
     return time.perf_counter() - start
 
 

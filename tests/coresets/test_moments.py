@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from coreprune import Gaussian, Impressions, Samples, prune
-from coreprune.core.selection.paths import solved
+from coreprune.core.selection.paths import Reader, solved
 from coreprune.coresets import moments as module
 from coreprune.coresets.moments import GroupMoments
 from coreprune.graph.cut import Cut, shrink
@@ -184,7 +184,7 @@ def follow(net: nn.Module, x: Tensor, law, kept: int):
     run, parameters = moments.start(), subject.graph.parameters
     before = run.views(groups[1], parameters)
     views = run.views(groups[0], parameters)
-    readers = [(view.weights, view.moments) for view in views]
+    readers = [Reader(view.weights, view.moments) for view in views]
     indices = torch.arange(kept)
     cut = Cut(
         group=groups[0],

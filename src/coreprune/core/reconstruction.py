@@ -149,9 +149,10 @@ def inverse_of(factor: Tensor) -> Tensor:
         )
     for start in range(0, n, _PANEL):
         stop = min(start + _PANEL, n)
-        factor[start:stop, :stop] = factor[start:, start:stop].T @ factor[start:, :stop]
-        factor[:start, start:stop] = factor[start:stop, :start].T
-    return factor if factor.is_contiguous() else factor.T  # symmetric: either is the inverse
+        rows = factor[start:, start:stop].T @ factor[start:, :stop]
+        factor[:stop, start:stop] = rows.T
+        factor[start:stop, :start] = rows[:, :start]
+    return factor.T.contiguous()  # a factor from LAPACK lies in memory by columns: no copy
 
 
 def condition_number(factor: Tensor, *, steps: int = 20, width: int = 8) -> float:

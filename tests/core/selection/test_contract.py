@@ -14,7 +14,7 @@ from coreprune.core.moments import activation_moments, affine_moments, spherical
 from coreprune.core.selection.importance import importance
 from coreprune.core.selection.magnitude import magnitude
 from coreprune.core.selection.optimal import optimal
-from coreprune.core.selection.paths import PATH_METHODS, subsets_of
+from coreprune.core.selection.paths import PATH_METHODS, Reader, subsets_of
 from coreprune.core.selection.priority import priority
 from coreprune.core.selection.uniform import uniform
 from coreprune.core.sensitivity import sensitivities
@@ -224,8 +224,12 @@ def test_a_name_leads_to_its_method(method):
     sampled = {"num_neurons": 8, "generator": generator}
     direct = {
         "optimal": lambda: optimal(layer.weights, moments, num_neurons=8),
-        "backward": lambda: subsets_of("backward", [(layer.weights, moments)], num_neurons=8)[0],
-        "forward": lambda: subsets_of("forward", [(layer.weights, moments)], num_neurons=8)[0],
+        "backward": lambda: subsets_of("backward", [Reader(layer.weights, moments)], num_neurons=8)[
+            0
+        ],
+        "forward": lambda: subsets_of("forward", [Reader(layer.weights, moments)], num_neurons=8)[
+            0
+        ],
         "importance": lambda: importance(layer.weights, s, **sampled),
         "priority": lambda: priority(layer.weights, s, **sampled),
         "uniform": lambda: uniform(layer.weights, **sampled),

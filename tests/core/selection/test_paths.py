@@ -10,6 +10,7 @@ from coreprune.core.moments import Moments, MomentSum
 from coreprune.core.reconstruction import expected_error, reconstructed, ridge_of
 from coreprune.core.selection.paths import (
     PATH_METHODS,
+    Reader,
     follows_a_path,
     kept_at,
     path_of,
@@ -24,7 +25,7 @@ def subsets_at(method, readers, path, *, num_neurons):
 
 def reader(n, k=3, seed=0):
     w, covariance = problem(n, k, seed)
-    return w, Moments(mean=torch.arange(n).double(), covariance=covariance)
+    return Reader(w, Moments(mean=torch.arange(n).double(), covariance=covariance))
 
 
 def empirical(h):
@@ -55,8 +56,8 @@ SINGULAR = {
 @pytest.mark.parametrize("num_neurons", [1, 5, 11])
 @pytest.mark.parametrize("moments", SINGULAR.values(), ids=SINGULAR)
 def test_a_singular_covariance_gives_finite_weights(method, num_neurons, moments):
-    w = reader(12)[0]
-    (subset,) = subsets_of(method, [(w, moments)], num_neurons=num_neurons)
+    w = reader(12).weights
+    (subset,) = subsets_of(method, [Reader(w, moments)], num_neurons=num_neurons)
     assert_subset(subset, num_neurons=num_neurons, weights=w)
     assert len(subset.indices) == num_neurons
     assert subset.ridge >= ridge_of(moments.covariance)
@@ -65,8 +66,8 @@ def test_a_singular_covariance_gives_finite_weights(method, num_neurons, moments
 
 @pytest.mark.parametrize("method", PATH_METHODS)
 def test_duplicates_go_without_error(method):
-    w, moments = reader(12)[0], SINGULAR["duplicates"]
-    (subset,) = subsets_of(method, [(w, moments)], num_neurons=4)
+    w, moments = reader(12).weights, SINGULAR["duplicates"]
+    (subset,) = subsets_of(method, [Reader(w, moments)], num_neurons=4)
     assert sorted((subset.indices % 4).tolist()) == [0, 1, 2, 3]
     nothing = reconstructed(w, moments, torch.tensor([0, 4, 8]), ridge=1e-6)
     assert expected_error(w, moments, subset) < 1e-9 * expected_error(w, moments, nothing)
@@ -85,11 +86,11 @@ def test_a_whole_path_and_one_that_stops_at_the_size_give_the_same_subsets(metho
 
 @pytest.mark.parametrize("method", PATH_METHODS)
 def test_all_neurons_keep_their_weights_bit_for_bit_and_nothing_is_solved(method):
-    (w, moments), n = reader(30), 30
-    path = path_of(method, [(w, moments)])
-    (subset,) = subsets_at(method, [(w, moments)], path, num_neurons=n)
+    one = reader(30)
+    path = path_of(method, [one])
+    (subset,) = subsets_at(method, [one], path, num_neurons=30)
     assert path.errors[0] == 0
-    assert torch.equal(subset.weights, w)
+    assert torch.equal(subset.weights, one.weights)
     assert not subset.bias_shift.any()
     assert (subset.ridge, subset.condition_number) == (None, None)
 
@@ -97,10 +98,10 @@ def test_all_neurons_keep_their_weights_bit_for_bit_and_nothing_is_solved(method
 @pytest.mark.parametrize("method", PATH_METHODS)
 @pytest.mark.parametrize("num_neurons", [1, 10, 29])
 def test_the_path_prices_every_size(method, num_neurons):
-    w, moments = reader(30)
-    path = path_of(method, [(w, moments)])
-    (subset,) = subsets_at(method, [(w, moments)], path, num_neurons=num_neurons)
-    error = ridged_error(w, moments.covariance, subset.indices, path.ridge)
+    one = reader(30)
+    path = path_of(method, [one])
+    (subset,) = subsets_at(method, [one], path, num_neurons=num_neurons)
+    error = ridged_error(one.weights, one.moments.covariance, subset.indices, path.ridge)
     price = float(path.errors[30 - num_neurons])
     if method == "optimal":
         assert error <= price * (1 + 1e-9)
@@ -111,11 +112,13 @@ def test_the_path_prices_every_size(method, num_neurons):
 def test_optimal_is_never_worse_than_backward_and_sometimes_better():
     errors = {"backward": [], "optimal": []}
     for seed in range(20):
-        w, moments = reader(30, seed=seed)
+        one = reader(30, seed=seed)
+        covariance = one.moments.covariance
         for method, found in errors.items():
-            (subset,) = subsets_of(method, [(w, moments)], num_neurons=8)
-            ridge = ridge_of(moments.covariance)
-            found.append(ridged_error(w, moments.covariance, subset.indices, ridge))
+            (subset,) = subsets_of(method, [one], num_neurons=8)
+            found.append(
+                ridged_error(one.weights, covariance, subset.indices, ridge_of(covariance))
+            )
     pairs = list(zip(errors["optimal"], errors["backward"], strict=True))
     assert all(swapped <= plain * (1 + 1e-9) for swapped, plain in pairs)
     assert sum(swapped < 0.99 * plain for swapped, plain in pairs) >= 3

@@ -116,7 +116,7 @@ class _Waiting:
         step = whitening @ torch.addmm(source.form[own], y[:, own].T, y, alpha=-1)
         factor = torch.addmm(source.columns[:, own], f, y[:, own], alpha=-1) @ whitening.T
         overlap = torch.addmm(factor.T @ source.columns, factor.T @ f, y, alpha=-1)
-        self.grams += gram_changes(step, overlap, factor.T @ factor, taps)
+        self.grams += gram_changes(step, overlap, factor.T @ factor, taps=taps)
         self.pivots -= step_squares(step, taps)
         self.pivots[j] = torch.eye(taps, dtype=step.dtype, device=step.device)  # nothing is left
         self.steps[new], self.factors[:, new] = step, factor

@@ -129,7 +129,7 @@ class _BlockSweep:
         """What the error grows by when a kept channel goes, the dropped one t being in by then."""
         step, factor = self._step(t)
         grams = self.grams + gram_changes(
-            step, factor.T @ self.columns, factor.T @ factor, self.taps
+            step, factor.T @ self.columns, factor.T @ factor, taps=self.taps
         )
         losses = grams.new_full((len(grams),), torch.inf)
         # M − YᵀY = −(P + YᵀY) on what is kept

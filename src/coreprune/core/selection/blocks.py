@@ -60,7 +60,7 @@ def column_grams(columns: Tensor, taps: int) -> Tensor:
     return blocks @ blocks.mT
 
 
-def gram_changes(step: Tensor, overlap: Tensor, square: Tensor, taps: int) -> Tensor:
+def gram_changes(step: Tensor, overlap: Tensor, square: Tensor, *, taps: int) -> Tensor:
     """How V_jᵀV_j changes when V ← V − F Y, for every block.
 
         (V_j − F Y_j)ᵀ(V_j − F Y_j) − V_jᵀV_j = − Y_jᵀH_j − H_jᵀY_j,    H = FᵀV − ½ FᵀF Y
