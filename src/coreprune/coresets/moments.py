@@ -149,7 +149,7 @@ class GroupMoments:
         return sums
 
     def against(
-        self, group: Group, parameters: Parameters, *, kept_rows: Mapping[str, Tensor]
+        self, group: Group, parameters: Parameters, *, kept_rows: Mapping[str, Tensor] | None = None
     ) -> dict[str, tuple[MomentSum, CrossSum]]:
         """What the consumers read once layers before them are cut, beside what they got before.
 
@@ -164,8 +164,9 @@ class GroupMoments:
         """
         names = [consumer.affine.weight for consumer in group.consumers]
         original = {name: self.subject.graph.parameters[name] for name in names}
+        left = kept_rows or {}
         wanted = {
-            name: weight[kept_rows[name].to(weight.device)] if name in kept_rows else weight
+            name: weight[left[name].to(weight.device)] if name in left else weight
             for name, weight in original.items()
         }
         changed = {
