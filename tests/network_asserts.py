@@ -70,5 +70,7 @@ def zeroed(model: nn.Module, result: PruneResult) -> nn.Module:
         dropped = sorted(set(range(group.neurons_before)) - set(group.kept))
         for consumer in group.consumers:
             weight = tensors[consumer if consumer in tensors else f"{consumer}.weight"]
-            weight.data[:, dropped] = 0
+            apart = weight.data.reshape(len(weight), group.neurons_before, -1)
+            apart[:, dropped] = 0
+            weight.data = apart.reshape(weight.shape)
     return clone

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from network_asserts import Snapshot, assert_same_outputs, snapshot, zeroed
-from networks import CASES, Case, Counting, Forward, draw, mlp, named, trained_norm
+from convolutional import CONVOLUTIONAL
+from networks import CASES as DENSE
+from networks import Case, Counting, Forward, draw, mlp, named, trained_norm
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 from torch.utils import _pytree as pytree
@@ -39,6 +41,7 @@ from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.subject import prepare
 
+CASES = DENSE | CONVOLUTIONAL
 CUTTABLE = [name for name, case in CASES.items() if case.cut]
 REFUSED = [name for name, case in CASES.items() if not case.cut]
 
