@@ -4,6 +4,7 @@ import torch
 
 from coreprune.core.moments import Moments
 from coreprune.core.reconstruction import expected_error, reconstructed
+from coreprune.core.taps import columns
 
 
 def problem(n, k=3, seed=0):
@@ -20,3 +21,17 @@ def ridged_error(w, covariance, kept, ridge):
     moved = w.clone()
     moved[:, subset.indices] -= subset.weights
     return expected_error(w, moments, subset) + ridge * float(moved.square().sum())
+
+
+def block_view(n, taps, *, k=3, ridge=1e-3, seed=0):
+    """(W, K, λ, T) of a reader of n channels."""
+    return *problem(n * taps, k, seed), ridge, taps
+
+
+def block_error(views, kept):
+    """The ridged error of all readers for the channels kept, by its definition."""
+    channels = torch.as_tensor(sorted(kept))
+    return sum(
+        ridged_error(w, covariance, columns(channels, taps), ridge)
+        for w, covariance, ridge, taps in views
+    )

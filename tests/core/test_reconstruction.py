@@ -180,3 +180,17 @@ def test_nothing_lacking_changes_nothing():
 def test_neurons_that_never_vary_explain_nothing():
     moments = Moments(mean=torch.ones(4).double(), covariance=torch.zeros(4, 4).double())
     assert not refitted(torch.zeros(3, 4).double(), moments).any()
+
+
+@pytest.mark.parametrize("n", [1, 5, 512, 513, 1100])
+def test_an_inverse_by_panels_is_the_inverse_in_the_same_memory(n):
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(n, n, generator=generator, dtype=torch.float64)
+    matrix = root @ root.T / n + torch.eye(n, dtype=torch.float64)
+    factor, _ = factored(matrix, 1e-9)
+    place = factor.data_ptr()
+    found = inverse_of(factor)
+    assert found.is_contiguous()
+    assert found.data_ptr() == place
+    torch.testing.assert_close(found @ matrix, torch.eye(n).double(), rtol=0, atol=1e-7)
+    torch.testing.assert_close(found, found.T, rtol=0, atol=1e-14)

@@ -27,7 +27,7 @@ def diagonal_blocks(matrix: Tensor, taps: int) -> Tensor:
     """What a square matrix says of every neuron with itself.
 
     Args:
-        matrix: Over columns, contiguous. Shape (n T, n T).
+        matrix: Over columns. Shape (n T, n T).
         taps: T.
 
     Returns:

@@ -17,6 +17,7 @@ from coreprune.core.selection.paths import (
     solved,
     subsets_of,
 )
+from coreprune.core.taps import columns
 
 
 def subsets_at(method, readers, path, *, num_neurons):
@@ -127,3 +128,59 @@ def test_optimal_is_never_worse_than_backward_and_sometimes_better():
 def test_the_methods_with_a_path_are_methods():
     assert [method for method in METHODS if follows_a_path(method)] == list(PATH_METHODS)
     assert not follows_a_path("uniform")
+
+
+def channels(taps, n=20, seed=0):
+    w, covariance = problem(n * taps, 3, seed)
+    return Reader(w, Moments(mean=torch.arange(n * taps).double(), covariance=covariance), taps)
+
+
+@pytest.mark.parametrize("method", PATH_METHODS)
+@pytest.mark.parametrize("num_neurons", [1, 7, 19, 20])
+def test_readers_keep_the_columns_of_the_same_channels(method, num_neurons):
+    readers = [channels(3), reader(20), channels(2, seed=1)]
+    path = path_of(method, readers)
+    kept = kept_at(method, readers, path, num_neurons=num_neurons)
+    assert kept.tolist() == sorted(set(kept.tolist()))
+    assert len(kept) == num_neurons
+    for one, subset in zip(readers, solved(readers, kept), strict=True):
+        own = columns(kept, one.taps)
+        assert_subset(subset, num_neurons=num_neurons * one.taps, weights=one.weights)
+        assert torch.equal(subset.indices, own)
+        expected = reconstructed(
+            one.weights, one.moments, own, ridge=ridge_of(one.moments.covariance)
+        )
+        assert torch.equal(subset.weights, expected.weights)
+        assert torch.equal(subset.bias_shift, expected.bias_shift)
+
+
+@pytest.mark.parametrize("method", PATH_METHODS)
+@pytest.mark.parametrize("num_neurons", [1, 7, 19])
+def test_the_path_prices_every_number_of_channels(method, num_neurons):
+    readers = [channels(3), reader(20), channels(2, seed=1)]
+    path = path_of(method, readers)
+    error = sum(
+        ridged_error(
+            one.weights,
+            one.moments.covariance,
+            subset.indices,
+            ridge_of(one.moments.covariance),
+        )
+        for one, subset in zip(
+            readers, subsets_of(method, readers, num_neurons=num_neurons), strict=True
+        )
+    )
+    price = float(path.errors[20 - num_neurons])
+    if method == "optimal":
+        assert error <= price * (1 + 1e-9)
+    else:
+        assert error == pytest.approx(price, rel=1e-8)
+
+
+@pytest.mark.parametrize("method", PATH_METHODS)
+def test_duplicate_channels_go_without_error(method):
+    w, moments = reader(12).weights, empirical(rows(50, 6).repeat(1, 2))
+    (subset,) = subsets_of(method, [Reader(w, moments, 3)], num_neurons=2)
+    assert sorted((subset.indices % 6).tolist()) == [*range(6)]
+    nothing = reconstructed(w, moments, torch.tensor([0, 1, 2]), ridge=1e-6)
+    assert expected_error(w, moments, subset) < 1e-9 * expected_error(w, moments, nothing)

@@ -45,7 +45,7 @@ def backward_blocks(views: Sequence[BlockView], *, num_neurons: int = 1) -> Path
     for weights, covariance, wanted, taps in views:
         factor, ridge = factored(covariance, wanted)
         form = BlockForm(
-            columns=reduced(weights),
+            columns=reduced(weights).T.clone(memory_format=torch.contiguous_format),
             form=inverse_of(factor),
             taps=taps,
             floor=1 / (_greatest(covariance, taps) + ridge),  # P_JJ ≥ 1 / (‖K_JJ‖ + λ)
@@ -80,9 +80,9 @@ def forward_blocks(views: Sequence[BlockView]) -> Path:
     forms, ridges = [], []
     for weights, covariance, wanted, taps in views:
         ridge = factored(covariance, wanted)[1]
-        ridged = covariance.to(torch.float64, copy=True)
+        ridged = covariance.double().clone(memory_format=torch.contiguous_format)
         ridged.diagonal().add_(ridge)
-        columns = reduced(weights) @ ridged
+        columns = ridged @ reduced(weights).T
         forms.append(BlockForm(columns=columns, form=ridged, taps=taps, floor=ridge))  # R ≥ λ
         ridges.append(ridge)
     n = len(forms[0].form) // forms[0].taps
@@ -92,5 +92,5 @@ def forward_blocks(views: Sequence[BlockView]) -> Path:
 
 def _greatest(covariance: Tensor, taps: int) -> float:
     """The largest eigenvalue of a block on the diagonal."""
-    blocks = diagonal_blocks(covariance.double().contiguous(), taps)
+    blocks = diagonal_blocks(covariance.double(), taps)
     return float(torch.linalg.eigvalsh(blocks).amax())

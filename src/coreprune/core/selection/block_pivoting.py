@@ -10,7 +10,6 @@ from torch import Tensor
 from coreprune.core.selection.blocks import (
     block_scores,
     column_grams,
-    gram_changes,
     step_squares,
     whiteners,
 )
@@ -25,7 +24,7 @@ class BlockForm:
     """What one reader knows of the neurons that are still in play; pivoting changes it.
 
     Attributes:
-        columns: V. Shape (k, n T).
+        columns: Vᵀ, a column of V in a row. Shape (n T, k).
         form: P, symmetric and positive definite. Shape (n T, n T).
         taps: T.
         floor: What no eigenvalue of a P_JJ is below in exact arithmetic.
@@ -45,8 +44,8 @@ def block_pivots(
         score_J = Σ tr(V_JᵀV_J P_JJ⁻¹) over the readers,  and after taking J, for each,
         V ← V − V_J P_JJ⁻¹ P_J: ,        P ← P − P_:J P_JJ⁻¹ P_J:
 
-    Steps wait until they make up a matrix product with P; until then only the rows that are taken
-    and the blocks on the diagonal are brought up to date. Rows and columns of what was taken are
+    Steps on P wait until they make up a matrix product; until then only the rows that are taken and
+    the blocks on the diagonal are brought up to date. Rows and columns of what was taken are
     given up at every product, in the same memory.
 
     Args:
@@ -90,47 +89,41 @@ def _take(readers: Sequence["_Waiting"], *, best: str) -> tuple[Tensor, Tensor]:
 
 
 class _Waiting:
-    """Some steps on one reader's P and V, applied together at the end."""
+    """Some steps on one reader's neurons; those on P are applied together at the end."""
 
     def __init__(self, form: BlockForm, room: int) -> None:
         self.source, self.room = form, room
         self.pivots = diagonal_blocks(form.form, form.taps)  # P_jj
-        self.grams = column_grams(form.columns, form.taps)  # V_jᵀV_j
         self.whitening = torch.empty_like(self.pivots)
         self.done = 0
-        rank = room * form.taps
-        self.steps = form.form.new_empty(rank, len(form.form))  # Y, one step below the other
-        self.factors = form.columns.new_empty(len(form.columns), rank)  # F, side by side
+        self.steps = form.form.new_empty(room * form.taps, len(form.form))  # Y below Y
 
     def scores(self) -> Tensor:
         """tr(V_jᵀV_j P_jj⁻¹), of no meaning where j is taken. Shape (n,)."""
         self.whitening = whiteners(self.pivots, self.source.floor)
-        return block_scores(self.grams, self.whitening)
+        return block_scores(column_grams(self.source.columns, self.source.taps), self.whitening)
 
     def take(self, j: int) -> None:
-        """Bring the blocks on the diagonal up to date with the loss of neuron j."""
+        """Bring V and the blocks on the diagonal of P up to date with the loss of neuron j."""
         taps, source = self.source.taps, self.source
         own, new = slice(j * taps, (j + 1) * taps), slice(self.done, self.done + taps)
-        y, f = self.steps[: self.done], self.factors[:, : self.done]
+        y = self.steps[: self.done]
         whitening = self.whitening[j]
         step = whitening @ torch.addmm(source.form[own], y[:, own].T, y, alpha=-1)
-        factor = torch.addmm(source.columns[:, own], f, y[:, own], alpha=-1) @ whitening.T
-        overlap = torch.addmm(factor.T @ source.columns, factor.T @ f, y, alpha=-1)
-        self.grams += gram_changes(step, overlap, factor.T @ factor, taps=taps)
+        source.columns.addmm_(step.T, whitening @ source.columns[own], alpha=-1)
         self.pivots -= step_squares(step, taps)
         self.pivots[j] = torch.eye(taps, dtype=step.dtype, device=step.device)  # nothing is left
-        self.steps[new], self.factors[:, new] = step, factor
+        self.steps[new] = step
         self.done += taps
 
     def apply(self, positions: Tensor) -> None:
-        """Give up the neurons taken and carry the steps out on what is left of P and V."""
+        """Give up the neurons taken and carry the steps out on what is left of P."""
         source = self.source
         left = columns(_others(positions, len(self.pivots)), source.taps)
         steps = self.steps[:, left]
         source.form = without(source.form, left)
         source.form.addmm_(steps.T, steps, alpha=-1)
-        source.columns = source.columns[:, left]
-        source.columns.addmm_(self.factors, steps, alpha=-1)
+        source.columns = source.columns[left]
 
 
 def _others(positions: Tensor, count: int) -> Tensor:

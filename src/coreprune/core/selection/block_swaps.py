@@ -10,7 +10,6 @@ from coreprune.core.selection.block_paths import BlockView
 from coreprune.core.selection.blocks import (
     block_scores,
     column_grams,
-    gram_changes,
     reduced,
     step_squares,
     whiteners,
@@ -88,9 +87,8 @@ class _BlockSweep:
 
     def __init__(self, view: BlockView, *, order: Tensor, stays: Tensor) -> None:
         weights, covariance, wanted, self.taps = view
-        kept = int(stays.sum())
-        stay, go = columns(order[:kept], self.taps), columns(order[kept:], self.taps)
-        self.stays = stays  # as the exchanges have it
+        stay, go = columns(order[stays], self.taps), columns(order[~stays], self.taps)
+        self.stays = stays.clone()
         w, kept = reduced(weights), len(stay)
         factor, ridge = factored(covariance[stay][:, stay], wanted)
         cross = covariance[stay][:, go].double()
@@ -105,7 +103,7 @@ class _BlockSweep:
         self.form[kept:, kept:] = rest
         g = w[:, go] @ rest
         self.error = float((g * w[:, go]).sum())
-        self.columns = torch.cat([w[:, stay] + w[:, go] @ b.T, g], dim=1)
+        self.columns = torch.cat([(w[:, stay] + w[:, go] @ b.T).T, g.T])  # Vᵀ
         # R ≥ λ, and P ≥ 1 / (trace of K_JJ + λ T).
         largest = covariance.diagonal().view(-1, self.taps).sum(1).max() + ridge * self.taps
         self.floors = {1: ridge, -1: 1 / float(largest)}
@@ -128,9 +126,7 @@ class _BlockSweep:
     def losses(self, t: int) -> Tensor:
         """What the error grows by when a kept channel goes, the dropped one t being in by then."""
         step, factor = self._step(t)
-        grams = self.grams + gram_changes(
-            step, factor.T @ self.columns, factor.T @ factor, taps=self.taps
-        )
+        grams = column_grams(torch.addmm(self.columns, step.T, factor, alpha=-1), self.taps)
         losses = grams.new_full((len(grams),), torch.inf)
         # M − YᵀY = −(P + YᵀY) on what is kept
         pivots = (self.pivots + step_squares(step, self.taps))[self.stays]
@@ -145,16 +141,15 @@ class _BlockSweep:
         self.form[own] = whitening.T @ step
         self.form[:, own] = self.form[own].T
         self.form[own, own] = -sign * whitening.T @ whitening
-        self.columns.addmm_(factor, step, alpha=-sign)
-        self.columns[:, own] = factor @ whitening
-        self.stays = self.stays.clone()
+        self.columns.addmm_(step.T, factor, alpha=-sign)
+        self.columns[own] = whitening.T @ factor
         self.stays[j] = sign > 0
         self._refresh()
 
     def _step(self, j: int) -> tuple[Tensor, Tensor]:
-        """Y = L⁻¹ M_J: and F = V_J L⁻ᵀ."""
+        """Y = L⁻¹ M_J: and Fᵀ = L⁻¹ V_Jᵀ."""
         own, whitening = self._own(j), self.whitening[j]
-        return whitening @ self.form[own], self.columns[:, own] @ whitening.T
+        return whitening @ self.form[own], whitening @ self.columns[own]
 
     def _own(self, j: int) -> slice:
         return slice(j * self.taps, (j + 1) * self.taps)

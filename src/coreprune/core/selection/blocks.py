@@ -55,39 +55,23 @@ def block_scores(grams: Tensor, whitening: Tensor) -> Tensor:
 
 
 def column_grams(columns: Tensor, taps: int) -> Tensor:
-    """V_jᵀV_j of every block of columns V, of shape (k, n T). Shape (n, T, T)."""
-    blocks = columns.view(len(columns), -1, taps).permute(1, 2, 0)
-    return blocks @ blocks.mT
-
-
-def gram_changes(step: Tensor, overlap: Tensor, square: Tensor, *, taps: int) -> Tensor:
-    """How V_jᵀV_j changes when V ← V − F Y, for every block.
-
-        (V_j − F Y_j)ᵀ(V_j − F Y_j) − V_jᵀV_j = − Y_jᵀH_j − H_jᵀY_j,    H = FᵀV − ½ FᵀF Y
+    """V_jᵀV_j of every block.
 
     Args:
-        step: Y. Shape (r, n T).
-        overlap: FᵀV. Shape (r, n T).
-        square: FᵀF. Shape (r, r).
+        columns: Vᵀ: a row holds a column of V, for blocks to lie together. Shape (n T, k).
         taps: T.
 
     Returns:
-        The changes. Shape (n, T, T).
+        The Gram matrices. Shape (n, T, T).
     """
-    half = torch.addmm(overlap, square, step, alpha=-0.5)
-    product = by_block(step, taps).mT @ by_block(half, taps)
-    return (product + product.mT).neg_()
+    blocks = columns.view(-1, taps, columns.shape[1])
+    return blocks @ blocks.mT
 
 
 def step_squares(step: Tensor, taps: int) -> Tensor:
     """Y_jᵀY_j of every block of Y, of shape (r, n T). Shape (n, T, T)."""
-    blocks = by_block(step, taps)
+    blocks = step.view(len(step), -1, taps).transpose(0, 1)
     return blocks.mT @ blocks
-
-
-def by_block(rows: Tensor, taps: int) -> Tensor:
-    """The blocks of rows over columns, of shape (r, n T). Shape (n, r, T)."""
-    return rows.view(len(rows), -1, taps).transpose(0, 1)
 
 
 def reduced(weights: Tensor) -> Tensor:
