@@ -14,6 +14,7 @@ CASES = {
     "volumes": ((1, 2, 4, 3, 4), (3, 2, 2, 2, 2), (1, (1, 0, 1)), {}),
     "one place": ((3, 2, 1, 1), (3, 2, 1, 1), (), {}),
 }
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -43,7 +44,7 @@ def test_norms_are_those_of_the_patches(name):
     if len(found) == len(norms):
         torch.testing.assert_close(found.float(), norms)
     else:
-        assert torch.cdist(found[:, None].float(), norms[:, None]).amin(1).max() < 1e-4
+        assert (found[:, None] - norms).abs().amin(1).max() < 1e-4
 
 
 def test_places_are_the_same_each_time_and_hold_borders_in_their_proportion():
