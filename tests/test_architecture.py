@@ -26,7 +26,7 @@ RANKS = {
     "finetune": 5,
     "result": 5,
     "inspection": 6,
-    "certificates": 5,
+    "certificates": 6,
     "coresets": 6,
     "option_values": 6,
     "prospect": 7,

@@ -165,8 +165,9 @@ class CertifiedGroup:
 class Certified:
     """How far two networks can be apart, for every query of a space.
 
-    Both are taken as exact functions of their weights as stored; what evaluating them in a short
-    precision adds is not counted.
+    Certificates are computed in float64 on the weights as stored and widened by `rounding`, so that
+    evaluating both networks in their own dtype does not break them either. That is for inputs that
+    the dtype can represent and sums accumulated in nothing shorter (no TF32, no autocast).
 
     Attributes:
         certificate: No output changes by more, for any query. Shape (outputs,) for the scope
@@ -180,7 +181,11 @@ class Certified:
         groups: For a network, the changes behind every group as errors add up; for the scope
             "group", each run of groups for itself.
         unchanged: The share of the samples whose class provably is the same in both networks
-            on the ball around the sample; None without samples.
+            on the ball around the sample, classes told by the values before a last activation;
+            None without samples.
+        rounding: The part of each certificate that pays for evaluating both networks. As
+            `certificate`.
+        precision: The dtype that it pays for, in words.
     """
 
     certificate: Tensor
@@ -190,6 +195,8 @@ class Certified:
     space: str
     vacuous: str
     groups: tuple[CertifiedGroup, ...]
+    rounding: Tensor
+    precision: str
     unchanged: float | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -202,6 +209,8 @@ class Certified:
             "space": self.space,
             "vacuous": self.vacuous,
             "groups": [asdict(group) for group in self.groups],
+            "rounding": [_finite(value) for value in self.rounding.tolist()],
+            "precision": self.precision,
             "unchanged": self.unchanged,
         }
 
@@ -226,7 +235,8 @@ class PruneResult:
             law and for networks without such outputs.
         output_spread: The standard deviation of the original's outputs on them.
         certificate: No output is further from the original's, for every input of norm at most
-            `certificate_radius`; None for a network that is no plain chain of layers. A fast bound,
+            `certificate_radius`, evaluating both networks in their own dtype included; None for a
+            network that is no plain chain of layers, or whose rounding has no bound. A fast bound,
             of the network as it is given back; `coreprune.certify` finds better ones.
         certificate_radius: The norm of inputs that it speaks of.
         certificate_scope: "network", or "group" and why no bound of the whole network exists.

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from coreprune.certify import WITHIN, certify
+from coreprune.certificates.judged import WITHIN
+from coreprune.certify import certify
 from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space

@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 from coreprune.certificates.network import NetworkChain, carried, with_parameters
+from coreprune.certificates.precision import named, unbounded
 from coreprune.core.certificate import certificate
 from coreprune.core.chain import Link, chain_bound
+from coreprune.core.chain_rounding import chain_rounding
 from coreprune.core.matching import stages_along
 from coreprune.core.neuron_sums import Block, neuron_sums
 from coreprune.core.query_set import ball
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.cut import Cut
 from coreprune.graph.ir import Parameters
-from coreprune.graph.runs import Run, links_of
+from coreprune.graph.runs import Run, links_of, precision_of
 
 SMALL = 2**16
 """n·k·min(n, d) up to which bounds are refined sum by sum, which then takes about a second."""
@@ -28,7 +30,7 @@ def cut_certificate(
     """How far any input of any consumer is from what it was before a cut.
 
     Every consumer is bounded for itself, its own passengers seen; activations without an envelope
-    by their ranges and Lipschitz constants.
+    by their ranges and Lipschitz constants. Evaluating both in their own dtype is counted.
 
     Args:
         cut: The cut.
@@ -37,27 +39,31 @@ def cut_certificate(
         query_radius: β: inputs of the group's layer of norm at most β count.
 
     Returns:
-        The worst over all outputs of all consumers, or None where an activation overflows.
+        The worst over all outputs of all consumers, or None where an activation overflows or the
+        rounding of such long sums has no bound.
     """
     worst = 0.0
     for reader in cut.group.consumers:
         run = Run(groups=(cut.group,), reader=reader)
-        hidden, last = links_of(run, before)
-        _, small = links_of(run, after)
+        hidden, last = whole = links_of(run, before)
+        _, small = kept = links_of(run, after)
         weights = last.points.clone()
         weights[:, cut.indices.cpu()] -= small.points
         block = Block(
             points=hidden.points, bias=hidden.bias, activation=hidden.activation, weights=weights
         )
         try:
+            space = ball(query_radius, dimension=hidden.points.shape[1])
             found = certificate(
-                neuron_sums([block], last.bias - small.bias),
-                ball(query_radius, dimension=hidden.points.shape[1]),
-                effort=_effort([hidden, last]),
+                neuron_sums([block], last.bias - small.bias), space, effort=_effort(whole)
+            )
+            own, other = (
+                chain_rounding(links, space, dtype=precision_of(run, parameters)).outputs
+                for links, parameters in ((whole, before), (kept, after))
             )
         except ArgumentError:
             return None
-        worst = max(worst, float(found.bound.amax()))
+        worst = max(worst, float((found.bound + own + other).amax()))
     return worst if math.isfinite(worst) else None
 
 
@@ -68,7 +74,7 @@ def network_certificate(
     kept: Mapping[str, Sequence[int]],
     radius: float,
 ) -> tuple[float | None, str]:
-    """How far any output of a pruned network is from the original's.
+    """How far any output of a pruned network is from the original's, both in their own dtype.
 
     Args:
         chain: The original, or why it is no chain.
@@ -88,11 +94,19 @@ def network_certificate(
     try:
         space = ball(radius, dimension=chain.links[0].points.shape[1])
         found = chain_bound(stages, space, effort=_effort(chain.links))
-        worst = float(carried(found.bound, chain.ending).amax())
+        exact = carried(found.bound, chain.ending)
     except (ArgumentError, UnsupportedModelError) as reason:
         return None, f"group: no bound of the whole network, because {reason}"
-    if not math.isfinite(worst):
+    if not exact.isfinite().all():
         return None, "group: no bound of the whole network, because an activation in it jumps"
+    types = (chain.precision, precision_of(chain.run, after))
+    own, other = (
+        chain_rounding(links, space, dtype=dtype, ending=chain.ending).outputs
+        for links, dtype in zip((chain.links, small), types, strict=True)
+    )
+    worst = float((exact + own + other).amax())
+    if not math.isfinite(worst):
+        return None, f"group: no bound of the whole network, because {unbounded(named(*types))}"
     return worst, "network"
 
 
