@@ -323,6 +323,7 @@ def test_verify_prints_attack_certificate_and_ratio(command, saved: Path) -> Non
     assert (code, err) == (0, "")
     assert all(word in out for word in ("attack", "certificate", "ratio", "stored", "yes"))
     assert "for all inputs of norm at most 2, in the units of the outputs; scope: network" in out
+    assert "for rounding when both networks run in float32" in out
 
 
 def test_prune_says_what_is_proven(command, saved: Path) -> None:
@@ -336,6 +337,8 @@ def test_verify_takes_a_space_of_its_own(command, saved: Path) -> None:
     document = json.loads(out)
     assert code == 0
     assert document["space"] == "all inputs in the box from 0 to 1"
+    assert document["precision"] == "float32"
+    assert all(0 < one < 1e-4 for one in document["rounding"])
     assert document["holds"] is True
     assert [claim["holds"] for claim in document["stored"]] == [True, True]
     pairs = zip(document["attack"], document["certificate"], strict=True)

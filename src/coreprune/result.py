@@ -38,8 +38,9 @@ class GroupRecord:
             where none was solved.
         condition_number: Of these systems' matrices in the 2-norm, likewise.
         certificate: No input of any consumer is further from what it was before this layer was cut,
-            for every layer input of norm at most β; None where an activation overflows there. Of
-            the weights as stored, exactly evaluated, and before repair.
+            for every layer input of norm at most β; None where an activation overflows there or
+            rounding has no bound. Of the weights as stored and before repair; evaluating both in
+            their own dtype is included.
     """
 
     name: str

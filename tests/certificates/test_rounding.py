@@ -95,22 +95,25 @@ def test_a_result_s_certificates_cover_the_loss_of_neurons_that_nobody_reads():
     assert change <= result.groups[0].certificate
 
 
-@pytest.mark.parametrize("size", [1.0, 1e4])
-def test_normalisations_round_as_they_are_evaluated(size):
-    # Means and biases of a size that cancels in what is folded.
+@pytest.mark.parametrize("large", ["none", "n", "m", "o", "p"])
+def test_normalisations_round_as_they_are_evaluated(large):
+    # A mean of a size that cancels: in a leading norm, between activations, behind, at the end.
     torch.manual_seed(0)
     net = named(
         a=nn.Linear(5, 12), n=nn.BatchNorm1d(12), r=nn.ReLU(), m=nn.BatchNorm1d(12),
         t=nn.Tanh(), o=nn.BatchNorm1d(12), b=nn.Linear(12, 3), p=nn.BatchNorm1d(3), s=nn.Sigmoid(),
     ).eval()  # fmt: skip
     with torch.no_grad():
-        for layer in (net.a, net.b):
-            layer.bias.fill_(size)
         for norm in (net.n, net.m, net.o, net.p):
-            norm.running_mean.fill_(size)
             norm.running_var.uniform_(0.5, 2)
-        for norm in (net.m, net.o):
-            norm.bias.copy_(size / (norm.running_var + norm.eps).sqrt())
+        if large != "none":
+            norm = getattr(net, large)
+            norm.running_mean.fill_(1e4)
+            before = {"n": net.a, "p": net.b}.get(large)
+            if before is None:
+                norm.bias.copy_(norm.running_mean / (norm.running_var + norm.eps).sqrt())
+            else:
+                before.bias.fill_(1e4)
     x = inputs(2.0, 5, torch.float32)
     subject = subject_of(net, x[:2], None)
     chain = network_chain(subject, find_groups(subject.graph).groups)
@@ -120,6 +123,7 @@ def test_normalisations_round_as_they_are_evaluated(size):
     with torch.no_grad():
         error = (net(x).double() - copy.deepcopy(net).double()(x.double())).abs().amax(0)
     assert (error <= bound.outputs).all()
+    assert (error.amax() > 1e-5) == (large != "none")
 
 
 def test_groups_of_a_network_that_is_no_chain_pay_for_their_own_rounding():

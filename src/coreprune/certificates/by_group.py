@@ -90,9 +90,9 @@ def of_groups(
 def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked) -> _RunBound:
     """One run of groups."""
 
-    def none(reason: str) -> _RunBound:
+    def none(reason: str, *, rounding: float = 0.0) -> _RunBound:
         record = CertifiedGroup(name=name, certificate=None, attack=0.0, reason=reason)
-        return _RunBound(record=record)
+        return _RunBound(record=record, rounding=rounding)
 
     if other is None:
         return none("the pruned network has no such group")
@@ -110,7 +110,7 @@ def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked)
     rounding = own.outputs + more.outputs
     bound = found.bound + rounding
     if not bound.isfinite().all():
-        return none(unbounded(named(run.precision, other.precision)))
+        return none(unbounded(named(run.precision, other.precision)), rounding=math.inf)
     reached = output_attack(links, other.links, space, generator=asked.generator())
     return _RunBound(
         record=CertifiedGroup(
