@@ -31,6 +31,7 @@ RANKS = {
     "option_values": 6,
     "prospect": 7,
     "cutting": 7,
+    "proof": 7,
     "pricing": 8,
     "certify": 8,
     "removal": 8,

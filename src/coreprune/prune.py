@@ -9,7 +9,6 @@ import numpy as np
 from torch import nn
 
 from coreprune.budget import Budget, Keep, check_keep, widths
-from coreprune.certificates.fast import network_certificate
 from coreprune.certificates.network import network_chain
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
@@ -19,6 +18,7 @@ from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, calls_of, drawn
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
+from coreprune.proof import proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.impressions import Impressions
 from coreprune.removal import NO_LAW, remove
@@ -152,12 +152,11 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         fresh = drawn(prospect.moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
         change = output_change(subject.working, copied(small).eval(), fresh)
     tell("certifying", 0, 1)
-    radius = plan.space.radii[groups[0].name]
-    certificate, scope = network_certificate(
+    proof = proof_of(
+        small,
         network_chain(subject, groups),
-        tensors_of(copied(small)),
-        kept={record.name: record.kept for record in outcome.records.values()},
-        radius=radius,
+        records=outcome.records.values(),
+        radius=plan.space.radii[groups[0].name],
     )
     trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     return PruneResult(
@@ -177,9 +176,9 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         expected_error=_expected(outcome.records.values(), prospect),
         measured_error=change.error if change else None,
         output_spread=change.spread if change else None,
-        certificate=certificate,
-        certificate_radius=None if certificate is None else radius,
-        certificate_scope=scope,
+        certificate=proof.certificate,
+        certificate_radius=proof.radius,
+        certificate_scope=proof.scope,
         repair=None if repaired is None else _record_of(repaired),
         curve=price_curve(prices, prospect.costs, kind=_saved(keep), round_to=round_to),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),

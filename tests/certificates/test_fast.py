@@ -119,7 +119,7 @@ def test_it_is_quicker_than_pruning(monkeypatch):
         return wrapper
 
     monkeypatch.setattr("coreprune.cutting.cut_certificate", timed(fast.cut_certificate))
-    module = importlib.import_module("coreprune.prune")
+    module = importlib.import_module("coreprune.proof")
     monkeypatch.setattr(module, "network_certificate", timed(fast.network_certificate))
     torch.manual_seed(0)
     net, start = LeNet300100(), time.perf_counter()

@@ -1,0 +1,55 @@
+"""What is proven of a whole network after its cuts, as the record says it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+from coreprune.certificates.fast import network_certificate
+from coreprune.certificates.network import NetworkChain
+from coreprune.result import GroupRecord
+from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.modules import copied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A fast bound of a whole network, or why there is none.
+
+    Attributes:
+        certificate: No output is further from the original's; None where nothing is proven.
+        radius: For inputs of at most this norm; None likewise.
+        scope: "network", or the reason in words.
+    """
+
+    certificate: float | None
+    radius: float | None
+    scope: str
+
+
+def proof_of(
+    small: nn.Module,
+    chain: NetworkChain | str,
+    *,
+    records: Iterable[GroupRecord],
+    radius: float,
+) -> Proof:
+    """Bound how far a pruned network, as it is given back, is from the original.
+
+    Args:
+        small: The pruned network, repaired or not.
+        chain: The original, or why it is no chain.
+        records: Of the groups that were cut.
+        radius: Inputs of at most this norm count.
+
+    Returns:
+        The proof.
+    """
+    certificate, scope = network_certificate(
+        chain,
+        tensors_of(copied(small)),
+        kept={record.name: record.kept for record in records},
+        radius=radius,
+    )
+    known = certificate is not None
+    return Proof(certificate=certificate, radius=radius if known else None, scope=scope)
