@@ -35,6 +35,7 @@ RANKS = {
     "pricing": 8,
     "certify": 8,
     "removal": 8,
+    "certified_budget": 8,
     "prune": 9,
     "verification": 9,
     "": 10,  # the public names

@@ -133,6 +133,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     error: Annotated[
         float | None, typer.Option(help="expected error of the outputs, in their units")
     ] = None,
+    certified: Annotated[
+        float | None, typer.Option(help="proven error of every output, in its units")
+    ] = None,
     lossless: Annotated[
         bool, typer.Option("--lossless", help="remove only what outputs do not depend on")
     ] = False,
@@ -157,6 +160,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         "bytes": size,
         "neurons": neurons,
         "error": error,
+        "certified": certified,
     }
     said: dict[str, Any] = {
         "method": method,

@@ -1,15 +1,17 @@
 """What is proven of a whole network after its cuts, as the record says it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
 from coreprune.certificates.fast import network_certificate
-from coreprune.certificates.network import NetworkChain
+from coreprune.certificates.network import NetworkChain, network_chain
+from coreprune.graph.groups import Group, find_groups
 from coreprune.result import GroupRecord
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import copied
+from coreprune.shells.torch_module.subject import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,22 @@ class Proof:
     certificate: float | None
     radius: float | None
     scope: str
+
+
+def chain_of(subject: Subject, groups: Sequence[Group]) -> NetworkChain | str:
+    """A whole network as a chain of layers, with those that the user leaves whole.
+
+    Args:
+        subject: The network.
+        groups: Those that may be cut, in order of execution.
+
+    Returns:
+        The chain, whose first layer is the first group's, or why there is none, in words.
+    """
+    everything = find_groups(subject.graph).groups
+    if everything[0].name != groups[0].name:
+        return f"no radius was planned for its first layer, {everything[0].name}, which is skipped"
+    return network_chain(subject, everything)
 
 
 def proof_of(

@@ -8,17 +8,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 from torch import nn
 
-from coreprune.budget import Budget, Keep, check_keep, widths
-from coreprune.certificates.network import network_chain
+from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
+from coreprune.certificates.network import NetworkChain
+from coreprune.certified_budget import cut_within
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
-from coreprune.cutting import Plan, cut_soundly
+from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, calls_of, drawn
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
-from coreprune.proof import proof_of
+from coreprune.proof import Proof, chain_of, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.impressions import Impressions
 from coreprune.removal import NO_LAW, remove
@@ -126,21 +127,10 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     subject, groups = prospect.subject, prospect.partition.groups
     order = order or ("bottom_up" if follows_a_path(method) else "top_down")
     prices = prospect.prices.prices
-    plan = Plan(
-        method=method,
-        groups=groups if order == "bottom_up" else groups[::-1],
-        widths=widths(keep, groups, prospect.costs, prices=prices, round_to=round_to),
-        space=prospect.space,
-        moments=prospect.moments,
-        prices=prospect.prices,
-        seeds=_seeds(groups, int(seed)),
-    )
-    outcome = cut_soundly(subject, plan, tell)
-    changed = {  # the rest comes from the source: running the copy may have changed its buffers
-        name: tensor
-        for name, tensor in outcome.parameters.items()
-        if tensor is not subject.graph.parameters[name]
-    }
+    plan = _whole_plan(prospect, method=method, order=order, seed=int(seed))
+    chain = chain_of(subject, groups)
+    outcome, proof = _cut(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
+    changed = changed_by(outcome, subject)
     small = with_tensors(subject.source, changed)
     repaired = None
     if repair is not None:
@@ -151,13 +141,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         tell("measuring", 0, 1)
         fresh = drawn(prospect.moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
         change = output_change(subject.working, copied(small).eval(), fresh)
-    tell("certifying", 0, 1)
-    proof = proof_of(
-        small,
-        network_chain(subject, groups),
-        records=outcome.records.values(),
-        radius=plan.space.radii[groups[0].name],
-    )
+    if proof is None:
+        tell("certifying", 0, 1)
+        proof = proof_of(
+            small,
+            chain,
+            records=outcome.records.values(),
+            radius=plan.space.radii[groups[0].name],
+        )
     trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     return PruneResult(
         model=small,
@@ -189,9 +180,46 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     )
 
 
+def _whole_plan(prospect: Prospect, *, method: Method, order: str, seed: int) -> Plan:
+    """How every group is to be cut, save for its width: all neurons stay."""
+    groups = prospect.partition.groups
+    return Plan(
+        method=method,
+        groups=groups if order == "bottom_up" else groups[::-1],
+        widths={group.name: group.neurons for group in groups},
+        space=prospect.space,
+        moments=prospect.moments,
+        prices=prospect.prices,
+        seeds=_seeds(groups, seed),
+    )
+
+
+def _cut(
+    keep: Keep,
+    prospect: Prospect,
+    *,
+    plan: Plan,
+    chain: NetworkChain | str,
+    round_to: int,
+    tell: Progress,
+) -> tuple[Outcome, Proof | None]:
+    """Cut to widths that are known, or to those that a proof allows."""
+    if isinstance(keep, Budget) and keep.kind == "certified":
+        found = cut_within(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
+        return found.outcome, found.proof
+    chosen = widths(
+        keep,
+        prospect.partition.groups,
+        prospect.costs,
+        prices=prospect.prices.prices,
+        round_to=round_to,
+    )
+    return cut_soundly(prospect.subject, replace(plan, widths=chosen), tell), None
+
+
 def _saved(keep: Keep) -> str:
     """The cost that the curve descends in."""
-    return keep.kind if isinstance(keep, Budget) and keep.kind != "error" else "parameters"
+    return keep.kind if isinstance(keep, Budget) and keep.kind in SIZES else "parameters"
 
 
 def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: object) -> None:
@@ -212,6 +240,12 @@ def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: obje
     if repair is not None and not isinstance(repair, Repair):
         raise ArgumentError(
             f"repair must be coreprune.Repair(...), got {repair!r}; pass Repair(seconds=60)"
+        )
+    if repair is not None and isinstance(keep, Budget) and keep.kind == "certified":
+        raise ArgumentError(
+            f"{keep} speaks of the network as it is cut and cannot be given with repair, which "
+            "changes it; prune without, call coreprune.repair on the result, and "
+            "coreprune.certify for what is proven then"
         )
 
 

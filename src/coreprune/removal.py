@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from coreprune.core.lossless import Reason
 from coreprune.coresets.lossless import lossless_cut, note_of, radii_behind, record_of
-from coreprune.cutting import IsSound, Outcome, checked
+from coreprune.cutting import IsSound, Outcome, changed_by, checked
 from coreprune.graph.cut import Cut, shrink
 from coreprune.graph.groups import Group
 from coreprune.laws.space import input_radii
@@ -52,11 +52,7 @@ def remove(
     radii = input_radii(subject, partition.groups, queries=options.queries, seed=int(options.seed))
     pass_ = _Removing(groups=partition.groups, radii=radii, tell=tell)
     outcome = checked(subject, partition.groups, pass_.remove_each, tell=tell)
-    changed = {
-        name: tensor
-        for name, tensor in outcome.parameters.items()
-        if tensor is not subject.graph.parameters[name]
-    }
+    changed = changed_by(outcome, subject)
     trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     records = [
         outcome.records[group.name] for group in partition.groups if group.name in outcome.records
