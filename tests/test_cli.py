@@ -133,6 +133,21 @@ def test_parameters_is_a_budget_for_the_network(command, tmp_path: Path) -> None
     assert 0.09 < document["parameters_after"] / document["parameters_before"] <= 0.1
 
 
+def test_certified_is_a_budget_of_what_is_proven(command, saved: Path) -> None:
+    code, out, err = command(
+        "prune", "own_net:net", "--input", "1x4", "--certified", "0.5", "-o", "other", "--json"
+    )
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert 0 < document["certificate"] <= 0.5
+    assert document["parameters_after"] < document["parameters_before"]
+    code, out, err = command(
+        "prune", "own_net:net", "--input", "1x4", "--certified", "1e-9", "-o", "third"
+    )
+    assert (code, out) == (1, "")
+    assert err.startswith("coreprune: Budget(certified=1e-09) cannot be reached: the smallest")
+
+
 def test_neurons_is_a_budget_for_all_layers_together(command, tmp_path: Path) -> None:
     code, out, _ = command(
         "prune", LENET, "--input", "1x784", "--neurons", "0.25", "-o", tmp_path / "s", "--json"
@@ -214,6 +229,7 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--queries": "none.npy"}, "cannot be read as an array"),
         ({"--repair": "long"}, "repair must be steps as 2000"),
         ({"--error": "-1", "--keep": None}, "error must be a positive"),
+        ({"--certified": "0", "--keep": None}, "certified must be a positive"),
         ({"--round-to": "0"}, "round_to must be"),
         ({"--seed": "-1"}, "seed must be"),
         ({"--skip": "fc9"}, "fc9"),
