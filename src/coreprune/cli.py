@@ -267,7 +267,7 @@ def _sentences(result: PruneResult) -> Iterator[str]:
     yield from (f"note: {note}" for note in result.notes)
 
 
-app.command()(verify)
+app.command(help=(verify.__doc__ or "").partition("\n")[0])(verify)
 
 
 @app.command()

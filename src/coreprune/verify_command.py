@@ -23,13 +23,14 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     shapes: Annotated[
         list[str] | None, typer.Option("--input", help="shape of an input, where it is not plain")
     ] = None,
-    radius: Annotated[float | None, typer.Option(help="inputs of at most this norm")] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(help="inputs of at most this norm; with --samples, this near to a sample"),
+    ] = None,
     box: Annotated[str | None, typer.Option(help="inputs between LOW:HIGH, as 0:1")] = None,
     samples: Annotated[
-        Path | None, typer.Option(help=".npy or .npz of inputs whose classes are asked for")
-    ] = None,
-    within: Annotated[
-        float | None, typer.Option(help="and of all inputs within this distance of a sample")
+        Path | None,
+        typer.Option(help=".npy or .npz of inputs whose classes, all around, are asked for"),
     ] = None,
     effort: Annotated[float | None, typer.Option(help="seconds for each certificate")] = None,
     seed: Annotated[int, typer.Option(help="fixes the attack")] = 0,
@@ -38,12 +39,10 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     """Prove again how far the pruned network can be off, attack it, check what was stored.
 
     Raises:
-        BadParameter: When options do not go together.
         Exit: With code 1 when a certificate does not hold.
     """
-    if within is not None and samples is None:
-        raise typer.BadParameter("--within needs --samples")
-    space = space_of(radius, box)
+    around = None if samples is None else radius
+    space = space_of(radius if samples is None else None, box)
     with shown_progress() as tell:
         tell("certifying", 0, 1)
         found = verify_saved(
@@ -53,7 +52,7 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
             space=space,
             example_inputs=examples_of(shapes) if shapes else None,
             samples=None if samples is None else torch.as_tensor(array_of(samples)),
-            radius=within,
+            radius=around,
             effort=effort,
             seed=seed,
         )
