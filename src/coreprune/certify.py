@@ -157,9 +157,10 @@ def _layers(
     """What reaches the readers of every group, errors of all layers before included."""
     names = [group.name for group in one.run.groups]
     if found.layers is None or found.match is None:
-        reason = "the neurons of the two networks could not be matched"
+        reason = "not attacked: the neurons of the two networks could not be matched"
         return tuple(
-            CertifiedGroup(name=name, certificate=None, attack=0.0, reason=reason) for name in names
+            CertifiedGroup(name=name, certificate=None, attack=None, reason=reason)
+            for name in names
         )
     records = []
     for depth, (name, bound) in enumerate(zip(names, found.layers[1:], strict=True), start=2):
@@ -198,10 +199,11 @@ def _of_groups(
         records.append(record)
         vacuous.append(empty)
     bounds = [math.inf if r.certificate is None else r.certificate for r in records]
+    attacks = [math.nan if r.attack is None else r.attack for r in records]
     return Certified(
         certificate=torch.tensor(bounds, dtype=torch.float64),
-        attack=torch.tensor([record.attack for record in records], dtype=torch.float64),
-        holds=all(_holds(record, record.attack) for record in records),
+        attack=torch.tensor(attacks, dtype=torch.float64),
+        holds=all(_holds(record, record.attack or 0.0) for record in records),
         scope=f"group: no bound of the whole network, because {why}",
         space=f"{words_of(asked.space)}, inputs being those of each group's first layer",
         vacuous=_vacuous("groups", torch.tensor(vacuous)),
@@ -215,7 +217,8 @@ def _of_run(
     """One run of groups, and whether its bound says nothing."""
 
     def none(reason: str) -> tuple[CertifiedGroup, bool]:
-        return CertifiedGroup(name=name, certificate=None, attack=0.0, reason=reason), False
+        text = f"not attacked: {reason}"
+        return CertifiedGroup(name=name, certificate=None, attack=None, reason=text), False
 
     if other is None:
         return none("the pruned network has no such group")
@@ -253,7 +256,9 @@ def _ends(links: Sequence[Link]) -> tuple[int, int]:
 
 
 def _holds(group: CertifiedGroup, size: float) -> bool:
-    return group.certificate is None or group.attack <= group.certificate + WITHIN * size
+    if group.certificate is None or group.attack is None:
+        return True
+    return group.attack <= group.certificate + WITHIN * size
 
 
 def _same_ending(one: NetworkChain, other: NetworkChain) -> bool:

@@ -151,13 +151,13 @@ class CertifiedGroup:
         name: The group's layer; for a run, its first layer and the one that reads the last.
         certificate: No input of the reading layer changes by more, for any query; None where
             nothing is proven.
-        attack: A query was found that changes one by so much.
-        reason: Why there is no certificate, or an empty text.
+        attack: A query was found that changes one by so much; None where none was looked for.
+        reason: Why there is no certificate or no attack, or an empty text.
     """
 
     name: str
     certificate: float | None
-    attack: float
+    attack: float | None
     reason: str = ""
 
 
@@ -171,7 +171,8 @@ class Certified:
     Attributes:
         certificate: No output changes by more, for any query. Shape (outputs,) for the scope
             "network", else (groups,), infinite where nothing is proven.
-        attack: Changes that some query attains: no certificate could be smaller. As `certificate`.
+        attack: Changes that some query attains: no certificate could be smaller. As `certificate`;
+            NaN where none was looked for.
         holds: Whether no attack beats its certificate, rounding of the attack allowed for.
         scope: "network", or "group" and why no bound of the whole network exists.
         space: The queries, in words.
@@ -196,7 +197,7 @@ class Certified:
         """The record as plain JSON values; JSON has no infinity."""
         return {
             "certificate": [_finite(value) for value in self.certificate.tolist()],
-            "attack": self.attack.tolist(),
+            "attack": [_finite(value) for value in self.attack.tolist()],
             "holds": self.holds,
             "scope": self.scope,
             "space": self.space,
