@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
+from coreprune.certificates.fast import TOO_WIDE, is_too_wide
 from coreprune.certificates.network import NetworkChain
 from coreprune.certified_budget import cut_within
 from coreprune.core.coreset import Method
@@ -176,7 +177,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
-        notes=prospect.notes,
+        notes=(
+            *prospect.notes,
+            *(
+                f"{group.name}: no certificate: {TOO_WIDE}"
+                for group in groups
+                if group.name in outcome.records and is_too_wide(group, subject.graph.parameters)
+            ),
+        ),
     )
 
 

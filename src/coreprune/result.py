@@ -38,7 +38,8 @@ class GroupRecord:
             where none was solved.
         condition_number: Of these systems' matrices in the 2-norm, likewise.
         certificate: No input of any consumer is further from what it was before this layer was cut,
-            for every layer input of norm at most β; None where an activation overflows there. Of
+            for every layer input of norm at most β; None where an activation overflows there, or
+            where a note says that the layer is too wide. Of
             the weights as stored, exactly evaluated, and before repair.
     """
 
