@@ -50,7 +50,7 @@ def proof_of(
     chain: NetworkChain | str,
     *,
     records: Iterable[GroupRecord],
-    radius: float,
+    radius: float | None,
 ) -> Proof:
     """Bound how far a pruned network, as it is given back, is from the original.
 
@@ -58,16 +58,18 @@ def proof_of(
         small: The pruned network, repaired or not.
         chain: The original, or why it is no chain.
         records: Of the groups that were cut.
-        radius: Inputs of at most this norm count.
+        radius: Inputs of at most this norm count; None when none was planned for.
 
     Returns:
         The proof.
     """
+    if radius is None and not isinstance(chain, str):
+        chain = "no radius was planned for its inputs"
     certificate, scope = network_certificate(
         chain,
         tensors_of(copied(small)),
         kept={record.name: record.kept for record in records},
-        radius=radius,
+        radius=radius or 0.0,
     )
     known = certificate is not None
     return Proof(certificate=certificate, radius=radius if known else None, scope=scope)
