@@ -51,6 +51,7 @@ def assert_sound(found, original, pruned, space):
     assert (change(original, pruned, queries(space)) <= found.certificate + 1e-9).all()
     for group in found.groups:
         assert group.certificate is None or group.attack <= group.certificate + 1e-9
+        assert (group.attack is None) == group.reason.startswith("not attacked: ")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,20 @@ def test_groups_of_other_outer_sizes_have_no_certificate():
     assert certify(net, small, Ball(2.0), example_inputs=X).groups[0].certificate is not None
     found = certify(net, small, Ellipsoid(torch.zeros(4), torch.ones(4)), example_inputs=X)
     assert found.certificate.isinf().all()
+    assert found.attack.isnan().all()
+    assert found.groups[0].attack is None
+    assert found.groups[0].reason.startswith("not attacked: ")
     assert "4 dimensions" in found.groups[0].reason
+    assert found.to_json()["attack"] == found.to_json()["certificate"] == [None]
+
+
+def test_layers_whose_neurons_cannot_be_matched_are_not_said_to_differ_by_nothing():
+    net, deeper = network(5, 12, 8, 3), network(5, 6, 6, 6, 3, seed=5)
+    found = certify(net, deeper, Ball(1.0), effort=0.0)
+    assert [group.attack for group in found.groups] == [None, None]
+    assert all("could not be matched" in group.reason for group in found.groups)
+    assert (found.attack > 0).all()
+    assert found.to_json()["groups"][0]["attack"] is None
 
 
 def test_images_are_flattened():

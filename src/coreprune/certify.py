@@ -164,9 +164,10 @@ def _layers(
     """What reaches the readers of every group, errors of all layers before included."""
     names = [group.name for group in one.run.groups]
     if found.layers is None or found.match is None:
-        reason = "the neurons of the two networks could not be matched"
+        reason = "not attacked: the neurons of the two networks could not be matched"
         return tuple(
-            CertifiedGroup(name=name, certificate=None, attack=0.0, reason=reason) for name in names
+            CertifiedGroup(name=name, certificate=None, attack=None, reason=reason)
+            for name in names
         )
     records = []
     for depth, (name, bound) in enumerate(zip(names, found.layers[1:], strict=True), start=2):

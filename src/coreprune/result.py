@@ -38,9 +38,9 @@ class GroupRecord:
             where none was solved.
         condition_number: Of these systems' matrices in the 2-norm, likewise.
         certificate: No input of any consumer is further from what it was before this layer was cut,
-            for every layer input of norm at most β; None where an activation overflows there or
-            rounding has no bound. Of the weights as stored and before repair; evaluating both in
-            their own dtype is included.
+            for every layer input of norm at most β; None where an activation overflows there,
+            rounding has no bound, or a note says that the layer is too wide. Of the weights as
+            stored and before repair; evaluating both in their own dtype is included.
     """
 
     name: str
@@ -152,13 +152,13 @@ class CertifiedGroup:
         name: The group's layer; for a run, its first layer and the one that reads the last.
         certificate: No input of the reading layer changes by more, for any query; None where
             nothing is proven.
-        attack: A query was found that changes one by so much.
-        reason: Why there is no certificate, or an empty text.
+        attack: A query was found that changes one by so much; None where none was looked for.
+        reason: Why there is no certificate or no attack, or an empty text.
     """
 
     name: str
     certificate: float | None
-    attack: float
+    attack: float | None
     reason: str = ""
 
 
@@ -173,7 +173,8 @@ class Certified:
     Attributes:
         certificate: No output changes by more, for any query. Shape (outputs,) for the scope
             "network", else (groups,), infinite where nothing is proven.
-        attack: Changes that some query attains: no certificate could be smaller. As `certificate`.
+        attack: Changes that some query attains: no certificate could be smaller. As `certificate`;
+            NaN where none was looked for.
         holds: Whether no attack beats its certificate, rounding of the attack allowed for.
         scope: "network", or "group" and why no bound of the whole network exists.
         space: The queries, in words.
@@ -204,7 +205,7 @@ class Certified:
         """The record as plain JSON values; JSON has no infinity."""
         return {
             "certificate": [_finite(value) for value in self.certificate.tolist()],
-            "attack": self.attack.tolist(),
+            "attack": [_finite(value) for value in self.attack.tolist()],
             "holds": self.holds,
             "scope": self.scope,
             "space": self.space,

@@ -22,7 +22,7 @@ def print_verification(found: Verification) -> None:
         rows = [(str(i), *_numbers(attacks[i], bounds[i])) for i in order]
         print_table(("output", *heads), rows)
     print_table(
-        ("group", *heads, "why there is none"),
+        ("group", *heads, "what is not known and why"),
         [
             (group.name, *_numbers(group.attack, group.certificate), group.reason)
             for group in certified.groups

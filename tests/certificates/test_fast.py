@@ -129,10 +129,29 @@ def test_it_is_quicker_than_pruning(monkeypatch):
         return wrapper
 
     monkeypatch.setattr("coreprune.cutting.cut_certificate", timed(fast.cut_certificate))
-    module = importlib.import_module("coreprune.prune")
+    module = importlib.import_module("coreprune.proof")
     monkeypatch.setattr(module, "network_certificate", timed(fast.network_certificate))
     torch.manual_seed(0)
     net, start = LeNet300100(), time.perf_counter()
     coreprune.prune(net, torch.ones(1, 784), keep=0.5, queries=coreprune.Gaussian())
     assert len(spent) == 3
     assert sum(spent) < (time.perf_counter() - start) / 2
+
+
+def test_layers_too_wide_for_it_are_pruned_without_and_said_to_be(monkeypatch):
+    net = network(5, 12, 8, 3)
+    monkeypatch.setattr(fast, "WIDEST", 5 * 12 * 8 - 1)  # n·k·min(n, d) of the first
+    result = coreprune.prune(net, X, keep=0.5)
+    assert [group.certificate is None for group in result.groups] == [True, False]
+    assert result.certificate is result.certificate_radius is None
+    assert "because a layer is too wide for the fast certificate" in result.certificate_scope
+    assert [note for note in result.notes if "certificate" in note] == [
+        "0: no certificate: too wide for the fast certificate; coreprune.certify and "
+        "coreprune verify take the time"
+    ]
+    with pytest.raises(coreprune.ArgumentError, match=r"too wide for the fast.*error=\.\.\."):
+        coreprune.prune(net, X, keep=coreprune.Budget(certified=1.0))
+    monkeypatch.setattr(fast, "WIDEST", 5 * 12 * 8)
+    result = coreprune.prune(net, X, keep=0.5)
+    assert result.certificate is not None
+    assert not [note for note in result.notes if "certificate" in note]

@@ -74,10 +74,11 @@ def of_groups(
     found = [_of_run(name, run, others.get(name), asked=asked) for name, run in originals.items()]
     records = [one.record for one in found]
     bounds = [math.inf if r.certificate is None else r.certificate for r in records]
+    attacks = [math.nan if r.attack is None else r.attack for r in records]
     return Certified(
         certificate=torch.tensor(bounds, dtype=torch.float64),
-        attack=torch.tensor([record.attack for record in records], dtype=torch.float64),
-        holds=all(holds(record, record.attack) for record in records),
+        attack=torch.tensor(attacks, dtype=torch.float64),
+        holds=all(holds(record, record.attack or 0.0) for record in records),
         scope=f"group: no bound of the whole network, because {why}",
         space=f"{words_of(asked.space)}, inputs being those of each group's first layer",
         vacuous=vacuous_words("groups", torch.tensor([one.vacuous for one in found])),
@@ -91,7 +92,8 @@ def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked)
     """One run of groups."""
 
     def none(reason: str, *, rounding: float = 0.0) -> _RunBound:
-        record = CertifiedGroup(name=name, certificate=None, attack=0.0, reason=reason)
+        text = f"not attacked: {reason}"
+        record = CertifiedGroup(name=name, certificate=None, attack=None, reason=text)
         return _RunBound(record=record, rounding=rounding)
 
     if other is None:

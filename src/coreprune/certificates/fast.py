@@ -17,11 +17,25 @@ from coreprune.core.neuron_sums import Block, neuron_sums
 from coreprune.core.query_set import ball
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.cut import Cut
+from coreprune.graph.groups import Group
 from coreprune.graph.ir import Parameters
 from coreprune.graph.runs import Run, links_of, precision_of
 
 SMALL = 2**16
 """n·k·min(n, d) up to which bounds are refined sum by sum, which then takes about a second."""
+
+WIDEST = 2**33
+"""n·k·min(n, d) beyond which there is no fast certificate: its time grows with the cube of the
+width, so that of 2,048 neurons (n = d = k) takes seconds, of 8,192 many minutes."""
+
+TOO_WIDE = "too wide for the fast certificate; coreprune.certify and coreprune verify take the time"
+
+
+def is_too_wide(group: Group, parameters: Parameters) -> bool:
+    """Whether a group's layer and one that reads it are beyond `WIDEST`."""
+    n, d = parameters[group.producer.weight].flatten(1).shape
+    rows = [len(parameters[consumer.affine.weight]) for consumer in group.consumers]
+    return max(n * k * min(n, d) for k in rows) > WIDEST
 
 
 def cut_certificate(
@@ -40,8 +54,10 @@ def cut_certificate(
 
     Returns:
         The worst over all outputs of all consumers, or None where an activation overflows or the
-        rounding of such long sums has no bound.
+        rounding of such long sums has no bound, or the layer is too wide.
     """
+    if is_too_wide(cut.group, before):
+        return None
     worst = 0.0
     for reader in cut.group.consumers:
         run = Run(groups=(cut.group,), reader=reader)
@@ -87,6 +103,8 @@ def network_certificate(
     """
     if isinstance(chain, str):
         return None, f"group: no bound of the whole network, because {chain}"
+    if max(_sizes(chain.links)) > WIDEST:
+        return None, f"group: no bound of the whole network, because a layer is {TOO_WIDE}"
     small = with_parameters(chain, after)
     stages = stages_along(chain.links, small, list(_kept(chain, kept)))
     if stages is None:
@@ -122,8 +140,12 @@ def _kept(chain: NetworkChain, kept: Mapping[str, Sequence[int]]) -> list[Tensor
 
 def _effort(links: Sequence[Link]) -> float | None:
     """Zero, which is quick, but for small layers."""
-    sizes = [
+    return None if max(_sizes(links)) <= SMALL else 0.0
+
+
+def _sizes(links: Sequence[Link]) -> list[int]:
+    """n·k·min(n, d) of every hidden layer."""
+    return [
         len(hidden.points) * len(reader.points) * min(hidden.points.shape)
         for hidden, reader in itertools.pairwise(links)
     ]
-    return None if max(sizes) <= SMALL else 0.0

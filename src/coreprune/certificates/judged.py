@@ -10,7 +10,9 @@ WITHIN = 1e-9
 
 def holds(group: CertifiedGroup, size: float) -> bool:
     """Whether no attack beats a group's certificate, values inside being of this size."""
-    return group.certificate is None or group.attack <= group.certificate + WITHIN * size
+    if group.certificate is None or group.attack is None:
+        return True
+    return group.attack <= group.certificate + WITHIN * size
 
 
 def vacuous_words(what: str, flags: Tensor) -> str:

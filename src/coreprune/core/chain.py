@@ -21,6 +21,7 @@ from torch import Tensor
 
 from coreprune.core.certificate import certificate
 from coreprune.core.elementwise import Activation
+from coreprune.core.merging import merged
 from coreprune.core.neuron_sums import Block, NeuronSums, neuron_sums
 from coreprune.core.query_set import QuerySet, ball, box, pulled_back, reach
 from coreprune.core.rounding import gamma, interval
@@ -165,7 +166,10 @@ def _own_error(
     sums: NeuronSums, spaces: Sequence[QuerySet], *, effort: float | None
 ) -> tuple[Tensor, float]:
     """The best of the certificates over sets that each hold every input of the neurons."""
-    found = [certificate(sums, space, effort=effort) for space in spaces]
+    found = []
+    for space in spaces:
+        fewer, slack = merged(sums, space)
+        found.append(certificate(fewer, space, effort=effort, slack=slack))
     bound = torch.stack([one.bound for one in found]).amin(0)
     return bound, min(one.norm for one in found)
 
