@@ -101,22 +101,37 @@ def network_certificate(
     Returns:
         The worst over all outputs, or None, and its scope or the reason in words.
     """
-    if isinstance(chain, str):
-        return None, f"group: no bound of the whole network, because {chain}"
+    try:
+        if isinstance(chain, str):
+            raise _UnprovenError(chain)
+        return _worst(chain, after, kept=kept, radius=radius), "network"
+    except (ArgumentError, UnsupportedModelError, _UnprovenError) as reason:
+        return None, f"group: no bound of the whole network, because {reason}"
+
+
+class _UnprovenError(Exception):
+    """Why a network has no certificate; never leaves this file."""
+
+
+def _worst(
+    chain: NetworkChain, after: Parameters, *, kept: Mapping[str, Sequence[int]], radius: float
+) -> float:
+    """The bound of `network_certificate`.
+
+    Raises:
+        _UnprovenError: When there is none.
+    """
     if max(_sizes(chain.links)) > WIDEST:
-        return None, f"group: no bound of the whole network, because a layer is {TOO_WIDE}"
+        raise _UnprovenError(f"a layer is {TOO_WIDE}")
     small = with_parameters(chain, after)
     stages = stages_along(chain.links, small, list(_kept(chain, kept)))
     if stages is None:
-        return None, "group: no bound of the whole network, because repair changed its activations"
-    try:
-        space = ball(radius, dimension=chain.links[0].points.shape[1])
-        found = chain_bound(stages, space, effort=_effort(chain.links))
-        exact = carried(found.bound, chain.ending)
-    except (ArgumentError, UnsupportedModelError) as reason:
-        return None, f"group: no bound of the whole network, because {reason}"
+        raise _UnprovenError("repair changed its activations")
+    space = ball(radius, dimension=chain.links[0].points.shape[1])
+    found = chain_bound(stages, space, effort=_effort(chain.links))
+    exact = carried(found.bound, chain.ending)
     if not exact.isfinite().all():
-        return None, "group: no bound of the whole network, because an activation in it jumps"
+        raise _UnprovenError("an activation in it jumps")
     types = (chain.precision, precision_of(chain.run, after))
     own, other = (
         chain_rounding(links, space, dtype=dtype, ending=chain.ending).outputs
@@ -124,8 +139,8 @@ def network_certificate(
     )
     worst = float((exact + own + other).amax())
     if not math.isfinite(worst):
-        return None, f"group: no bound of the whole network, because {unbounded(named(*types))}"
-    return worst, "network"
+        raise _UnprovenError(unbounded(named(*types)))
+    return worst
 
 
 def _kept(chain: NetworkChain, kept: Mapping[str, Sequence[int]]) -> list[Tensor]:
