@@ -102,8 +102,6 @@ def network_certificate(
         The worst over all outputs, or None, and its scope or the reason in words.
     """
     try:
-        if isinstance(chain, str):
-            raise _UnprovenError(chain)
         return _worst(chain, after, kept=kept, radius=radius), "network"
     except (ArgumentError, UnsupportedModelError, _UnprovenError) as reason:
         return None, f"group: no bound of the whole network, because {reason}"
@@ -114,13 +112,19 @@ class _UnprovenError(Exception):
 
 
 def _worst(
-    chain: NetworkChain, after: Parameters, *, kept: Mapping[str, Sequence[int]], radius: float
+    chain: NetworkChain | str,
+    after: Parameters,
+    *,
+    kept: Mapping[str, Sequence[int]],
+    radius: float,
 ) -> float:
     """The bound of `network_certificate`.
 
     Raises:
         _UnprovenError: When there is none.
     """
+    if isinstance(chain, str):
+        raise _UnprovenError(chain)
     if max(_sizes(chain.links)) > WIDEST:
         raise _UnprovenError(f"a layer is {TOO_WIDE}")
     small = with_parameters(chain, after)
