@@ -2,11 +2,13 @@
 
 import sys
 
-from benchmarks import import_time, sampling, selecting, whole_network
+from benchmarks import certifying, import_time, sampling, selecting, whole_network
 
 SHARE, LIMIT = 0.1, 5.0
 SELECTING_LIMIT = 5.0
 SECONDS_LIMIT = 1.0
+WHOLE_LAYER_LIMIT = 10.0
+NEURONS_LIMIT = 180.0
 
 
 def main() -> int:
@@ -14,12 +16,14 @@ def main() -> int:
 
     Returns:
         The exit status: 1 when importance sampling at keep 0.1 takes more than 5 × vector_norm, or
-        choosing and reweighting by the default method more than 5 × its Gram matrix, or a small
-        network in closed form more than a second.
+        choosing and reweighting by the default method more than 5 × its Gram matrix, a small
+        network in closed form more than a second, the bound of a whole layer more than 10 × pruning
+        it, or its bounds neuron by neuron more than 180 seconds.
     """
     ratio = sampling.main()[SHARE]
     selected = selecting.main()["optimal"]
     seconds = whole_network.main()["closed form"]
+    layer, neurons = certifying.main()
     import_time.main()
     misses = []
     if ratio > LIMIT:
@@ -36,6 +40,16 @@ def main() -> int:
         misses.append(
             f"LeNet-300-100 takes {seconds:.1f} s in closed form; "
             f"it must take at most {SECONDS_LIMIT:.0f}"
+        )
+    if layer > WHOLE_LAYER_LIMIT:
+        misses.append(
+            f"the bound of a whole layer takes {layer:.1f} × pruning it; "
+            f"it must take at most {WHOLE_LAYER_LIMIT:.0f}"
+        )
+    if neurons > NEURONS_LIMIT:
+        misses.append(
+            f"bounds neuron by neuron take {neurons:.0f} s; "
+            f"they must take at most {NEURONS_LIMIT:.0f}"
         )
     for miss in misses:
         print(f"benchmarks: {miss}", file=sys.stderr)

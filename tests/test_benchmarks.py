@@ -1,33 +1,37 @@
-"""The benchmarks judge two ratios and only report the others."""
+"""The benchmarks judge what has a limit and only report the others."""
 
 import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import import_time, sampling, selecting, whole_network
+from benchmarks import certifying, import_time, sampling, selecting, whole_network
+
+LIMITS = ("vector_norm", "Gram matrix", "closed form", "whole layer", "neuron by neuron")
 
 
 @pytest.mark.parametrize(
-    ("sampled", "selected", "seconds", "misses"),
+    ("sampled", "selected", "seconds", "certified", "misses"),
     [
-        ({0.1: 5.0, 0.25: 9.0}, {"optimal": 5.0, "forward": 9.0}, 1.0, ()),
-        ({0.1: 5.1, 0.25: 1.0}, {"optimal": 5.0}, 0.1, ("vector_norm",)),
-        ({0.1: 5.0}, {"optimal": 5.1, "forward": 1.0}, 0.1, ("Gram matrix",)),
-        ({0.1: 5.0}, {"optimal": 5.0}, 1.1, ("closed form",)),
-        ({0.1: 6.0}, {"optimal": 6.0}, 6.0, ("vector_norm", "Gram matrix", "closed form")),
+        ({0.1: 5.0, 0.25: 9.0}, {"optimal": 5.0, "forward": 9.0}, 1.0, (10.0, 180.0), ()),
+        ({0.1: 5.1, 0.25: 1.0}, {"optimal": 5.0}, 0.1, (1.0, 9.0), ("vector_norm",)),
+        ({0.1: 5.0}, {"optimal": 5.1, "forward": 1.0}, 0.1, (1.0, 9.0), ("Gram matrix",)),
+        ({0.1: 5.0}, {"optimal": 5.0}, 1.1, (1.0, 9.0), ("closed form",)),
+        ({0.1: 5.0}, {"optimal": 5.0}, 0.1, (10.1, 9.0), ("whole layer",)),
+        ({0.1: 5.0}, {"optimal": 5.0}, 0.1, (1.0, 181.0), ("neuron by neuron",)),
+        ({0.1: 6.0}, {"optimal": 6.0}, 6.0, (11.0, 200.0), LIMITS),
     ],
 )
 def test_only_the_ratios_with_a_limit_are_judged(
-    monkeypatch, capsys, sampled, selected, seconds, misses
+    monkeypatch, capsys, sampled, selected, seconds, certified, misses
 ) -> None:
     monkeypatch.setattr(sampling, "main", lambda: sampled)
     monkeypatch.setattr(selecting, "main", lambda: selected)
     monkeypatch.setattr(whole_network, "main", lambda: {"closed form": seconds, "other": 9.0})
+    monkeypatch.setattr(certifying, "main", lambda: certified)
     monkeypatch.setattr(import_time, "main", lambda: None)
     assert program.main() == bool(misses)
     errors = capsys.readouterr().err
-    limits = ("vector_norm", "Gram matrix", "closed form")
-    assert [name in errors for name in limits] == [name in misses for name in limits]
+    assert [name in errors for name in LIMITS] == [name in misses for name in LIMITS]
 
 
 @pytest.fixture
@@ -52,6 +56,19 @@ def test_the_large_run_tells_its_peak_memory(capsys) -> None:
     peak = selecting.large(16)
     assert 0.05 < peak < 16
     assert f"{peak:.1f} GiB at the peak (limit 16)" in capsys.readouterr().out
+
+
+def test_certifying_is_measured_against_pruning(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(certifying, "SIZE", 16)
+    pruned = certifying._pruned
+    monkeypatch.setattr(certifying, "_pruned", lambda size: (pruned(size)[0], 1e-9))
+    layer, neurons = certifying.main()
+    assert layer > 1000
+    assert 0 < neurons < 60
+    out = capsys.readouterr().out
+    assert "pruning a layer of n = k = d = 16 to half, ReLU: 0.00 s" in out
+    assert f"{layer:.2f} × pruning" in out
 
 
 def test_ratios_are_of_the_best_runs(monkeypatch, capsys) -> None:

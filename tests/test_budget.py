@@ -198,6 +198,11 @@ def test_an_error_budget_needs_a_method_that_knows_errors():
         {"error": float("nan")},
         {"error": "x"},
         {"error": True},
+        {"certified": 0},
+        {"certified": -1.0},
+        {"certified": float("inf")},
+        {"certified": True},
+        {"certified": 1.0, "error": 1.0},
     ],
 )
 def test_a_budget_has_one_target_in_range(targets):
@@ -205,7 +210,7 @@ def test_a_budget_has_one_target_in_range(targets):
         Budget(**targets)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "error"])
+@pytest.mark.parametrize("kind", [*KINDS, "error", "certified"])
 def test_a_budget_tells_its_kind_and_target(kind):
     budget = Budget(**{kind: 0.25})
     assert (budget.kind, budget.target) == (kind, 0.25)

@@ -51,6 +51,7 @@ def assert_sound(found, original, pruned, space):
     assert (change(original, pruned, queries(space)) <= found.certificate + 1e-9).all()
     for group in found.groups:
         assert group.certificate is None or group.attack <= group.certificate + 1e-9
+        assert (group.attack is None) == group.reason.startswith("not attacked: ")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_shifted_biases_are_seen():
         other[2].bias += torch.tensor([1.0, 0.0, -2.0])
     found = certify(net, other, Ball(2.0))
     wanted = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
-    assert torch.allclose(found.certificate, wanted, atol=1e-6)
+    assert torch.allclose(found.certificate - found.rounding, wanted, atol=1e-6)
     assert torch.allclose(found.attack, wanted, atol=1e-6)
 
 
@@ -104,7 +105,8 @@ def test_a_network_is_itself_in_any_order_of_its_neurons():
         other[0].bias.copy_(net[0].bias[order])
         other[2].weight.copy_(net[2].weight[:, order])
     found = certify(net, other, Ball(2.0))
-    assert float(found.certificate.max()) < 1e-9
+    assert (found.rounding < 1e-4).all()
+    assert (found.certificate <= found.rounding + 1e-9).all()
 
 
 def test_normalisations_and_an_activation_at_the_end_belong_to_the_chain():
@@ -166,7 +168,20 @@ def test_groups_of_other_outer_sizes_have_no_certificate():
     assert certify(net, small, Ball(2.0), example_inputs=X).groups[0].certificate is not None
     found = certify(net, small, Ellipsoid(torch.zeros(4), torch.ones(4)), example_inputs=X)
     assert found.certificate.isinf().all()
+    assert found.attack.isnan().all()
+    assert found.groups[0].attack is None
+    assert found.groups[0].reason.startswith("not attacked: ")
     assert "4 dimensions" in found.groups[0].reason
+    assert found.to_json()["attack"] == found.to_json()["certificate"] == [None]
+
+
+def test_layers_whose_neurons_cannot_be_matched_are_not_said_to_differ_by_nothing():
+    net, deeper = network(5, 12, 8, 3), network(5, 6, 6, 6, 3, seed=5)
+    found = certify(net, deeper, Ball(1.0), effort=0.0)
+    assert [group.attack for group in found.groups] == [None, None]
+    assert all("could not be matched" in group.reason for group in found.groups)
+    assert (found.attack > 0).all()
+    assert found.to_json()["groups"][0]["attack"] is None
 
 
 def test_images_are_flattened():

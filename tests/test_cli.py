@@ -133,6 +133,21 @@ def test_parameters_is_a_budget_for_the_network(command, tmp_path: Path) -> None
     assert 0.09 < document["parameters_after"] / document["parameters_before"] <= 0.1
 
 
+def test_certified_is_a_budget_of_what_is_proven(command, saved: Path) -> None:
+    code, out, err = command(
+        "prune", "own_net:net", "--input", "1x4", "--certified", "0.5", "-o", "other", "--json"
+    )
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert 0 < document["certificate"] <= 0.5
+    assert document["parameters_after"] < document["parameters_before"]
+    code, out, err = command(
+        "prune", "own_net:net", "--input", "1x4", "--certified", "1e-9", "-o", "third"
+    )
+    assert (code, out) == (1, "")
+    assert err.startswith("coreprune: Budget(certified=1e-09) cannot be reached: the smallest")
+
+
 def test_neurons_is_a_budget_for_all_layers_together(command, tmp_path: Path) -> None:
     code, out, _ = command(
         "prune", LENET, "--input", "1x784", "--neurons", "0.25", "-o", tmp_path / "s", "--json"
@@ -214,6 +229,7 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--queries": "none.npy"}, "cannot be read as an array"),
         ({"--repair": "long"}, "repair must be steps as 2000"),
         ({"--error": "-1", "--keep": None}, "error must be a positive"),
+        ({"--certified": "0", "--keep": None}, "certified must be a positive"),
         ({"--round-to": "0"}, "round_to must be"),
         ({"--seed": "-1"}, "seed must be"),
         ({"--skip": "fc9"}, "fc9"),
@@ -323,6 +339,7 @@ def test_verify_prints_attack_certificate_and_ratio(command, saved: Path) -> Non
     assert (code, err) == (0, "")
     assert all(word in out for word in ("attack", "certificate", "ratio", "stored", "yes"))
     assert "for all inputs of norm at most 2, in the units of the outputs; scope: network" in out
+    assert "for rounding when both networks run in float32" in out
 
 
 def test_prune_says_what_is_proven(command, saved: Path) -> None:
@@ -331,11 +348,29 @@ def test_prune_says_what_is_proven(command, saved: Path) -> None:
     assert "for any input of norm at most 2" in out
 
 
+def test_verify_says_what_was_not_attacked(command, saved: Path, monkeypatch) -> None:
+    real = certify_module.pair_bound
+    monkeypatch.setattr(
+        certify_module,
+        "pair_bound",
+        lambda *args, **kwargs: replace(real(*args, **kwargs), layers=None, match=None),
+    )
+    code, out, _ = command("verify", "own_net:net", "small")
+    assert code == 0
+    assert "not attacked: the neurons of the two networks could not be matched" in out
+    _, out, _ = command("verify", "own_net:net", "small", "--json")
+    document = json.loads(out)
+    assert document["groups"][0]["attack"] is None
+    assert [claim["attack"] is None for claim in document["stored"]] == [False, True]
+
+
 def test_verify_takes_a_space_of_its_own(command, saved: Path) -> None:
     code, out, _ = command("verify", "own_net:net", "small", "--box", "0:1", "--json")
     document = json.loads(out)
     assert code == 0
     assert document["space"] == "all inputs in the box from 0 to 1"
+    assert document["precision"] == "float32"
+    assert all(0 < one < 1e-4 for one in document["rounding"])
     assert document["holds"] is True
     assert [claim["holds"] for claim in document["stored"]] == [True, True]
     pairs = zip(document["attack"], document["certificate"], strict=True)
@@ -345,13 +380,20 @@ def test_verify_takes_a_space_of_its_own(command, saved: Path) -> None:
 def test_verify_says_which_share_of_samples_keeps_its_class(command, saved: Path) -> None:
     rows = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     np.save(saved / "rows.npy", rows.numpy())
-    shares = []
-    for within in ([], ["--within", "0.05"], ["--within", "9"]):
+    shares, spaces = [], []
+    for radius in ([], ["--radius", "0.05"], ["--radius", "9"], ["--radius", "9", "--box", "0:1"]):
         _, out, _ = command(
-            "verify", "own_net:net", "small", "--samples", "rows.npy", *within, "--json"
+            "verify", "own_net:net", "small", "--samples", "rows.npy", *radius, "--json"
         )
-        shares.append(json.loads(out)["unchanged"])
-    assert shares[0] >= shares[1] > shares[2] == 0.0
+        document = json.loads(out)
+        shares.append(document["unchanged"])
+        spaces.append(document["space"])
+    assert shares[0] >= shares[1] > shares[2] == shares[3] == 0.0
+    norm = float(rows.double().norm(dim=1).max())
+    assert spaces[:3] == [
+        f"all inputs of norm at most {norm + radius:g}" for radius in (0.0, 0.05, 9.0)
+    ]
+    assert spaces[3] == "all inputs in the box from 0 to 1"
     _, out, _ = command("verify", "own_net:net", "small", "--samples", "rows.npy")
     assert f"{shares[0]:.1%} of the samples provably keep their class in both networks" in out
 
@@ -398,6 +440,7 @@ def test_another_original_is_noticed(command, saved: Path) -> None:
         (["--radius", "inf"], {}, "radius must be positive and finite"),
         (["--box", "1"], {}, "box must be LOW:HIGH"),
         (["--box", "2:1"], {}, "low must be below high"),
+        (["--samples", "rows.npy", "--radius", "-1"], {}, "radius must be finite and not negative"),
         (["--samples", "no.npy"], {}, "cannot be read as an array"),
         (["--input", "1x5"], {}, "example_inputs must run"),
         (["--effort", "-1"], {}, "effort must be"),
@@ -410,6 +453,7 @@ def test_another_original_is_noticed(command, saved: Path) -> None:
     ids=str,
 )
 def test_verify_refuses_in_one_line(command, saved: Path, options, change, complaint) -> None:
+    np.save(saved / "rows.npy", np.ones((2, 4)))
     tampered(saved, lambda document: document.update(change))
     code, out, err = command("verify", "own_net:net", "small", *options)
     assert (code, out) == (1, "")

@@ -818,6 +818,19 @@ def test_without_a_loss_what_is_needless_goes_and_outputs_stay():
     json.dumps(result.to_json(), allow_nan=False)
 
 
+def test_without_a_loss_next_to_nothing_is_proven_to_change():
+    result = prune(needless(), draw(4, 6), lossless=True, queries=Ball(3.9))
+    assert 0 <= result.certificate < 1e-3
+    assert result.certificate_radius == pytest.approx(3.9)
+    assert result.certificate_scope == "network"
+    x = in_ball(3.8)
+    moved = (result.model(x) - needless()(x)).detach().abs().max()
+    assert float(moved) <= result.certificate + 1e-5
+    behind = prune(needless(), draw(4, 6), lossless=True, skip=["a"])
+    assert behind.certificate is behind.certificate_radius is None
+    assert "no radius was planned" in behind.certificate_scope
+
+
 def test_without_a_loss_a_second_run_finds_nothing():
     once = prune(needless(), draw(4, 6), lossless=True, queries=Ball(3.9))
     twice = prune(once.model, draw(4, 6), lossless=True, queries=Ball(3.9))

@@ -8,8 +8,11 @@ import numpy as np
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
-from coreprune.sizes.allocation import Price, descend, refill
+from coreprune.sizes.allocation import Price, Stage, descend, refill
 from coreprune.sizes.costs import Cost
+
+SIZES = ("parameters", "flops", "bytes", "neurons")
+"""The targets that are a share of what a network costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,10 @@ class Budget:
         neurons: The share of the neurons of all groups, in (0, 1].
         error: The expected error to stay below, positive: the root mean square, over the law of the
             queries and all outputs, of what the outputs change, in their units.
+        certified: The proven error to stay below, positive: no output changes by more, in its
+            units, for any input of the planned ball. Bisection along the path from the whole
+            network to the least widths finds a small network whose fast certificate says so; it
+            need not be the smallest one. For networks that are one chain of layers.
 
     Example:
         >>> Budget(parameters=0.1)
@@ -34,6 +41,7 @@ class Budget:
     bytes: float | None = None
     neurons: float | None = None
     error: float | None = None
+    certified: float | None = None
 
     def __post_init__(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -41,10 +49,10 @@ class Budget:
         if len(given) != 1:
             raise ArgumentError(f"Budget takes exactly one target, got {len(given)}: {given}")
         for name, value in given.items():
-            if name == "error":
-                _check_positive(name, value)
-            else:
+            if name in SIZES:
                 check_share(name, value)
+            else:
+                _check_positive(name, value)
 
     def __repr__(self) -> str:
         return f"Budget({self.kind}={self.target})"
@@ -112,7 +120,7 @@ def widths(
     """The neurons that every group keeps.
 
     Args:
-        keep: What the user asked for.
+        keep: What the user asked for; for a certificate see `smaller_networks`.
         groups: The groups.
         costs: By the names of the budget's targets.
         prices: What each group's neurons are worth; empty for methods that do not say, whose groups
@@ -147,7 +155,7 @@ def widths(
 
 def _keeps_everything(keep: Keep) -> bool:
     if isinstance(keep, Budget):
-        return keep.kind != "error" and keep.target == 1
+        return keep.kind in SIZES and keep.target == 1
     return all(share == 1 for share in keep.values()) if isinstance(keep, Mapping) else keep == 1
 
 
@@ -183,13 +191,55 @@ def _by_error(
     Raises:
         ArgumentError: When nothing is known of errors.
     """
+    _check_prices(budget, prices)
+    stages = descend(prices, cost, round_to=round_to)
+    found = (stage for stage in stages if stage.error <= budget.target**2)
+    return dict(min(found, key=lambda stage: stage.cost).widths)  # the first of equal ones
+
+
+def smaller_networks(
+    budget: Budget, cost: Cost, prices: Mapping[str, Price], *, round_to: int
+) -> list[Stage]:
+    """What a budget that is met by trying has to choose from.
+
+    Args:
+        budget: For messages.
+        cost: What is to be saved.
+        prices: What each group's neurons are worth.
+        round_to: Widths below a group's own are multiples of this.
+
+    Returns:
+        The networks of the descent that cost less than all before them, the largest first; at
+        least one, and not the whole network.
+
+    Raises:
+        ArgumentError: When nothing is known of errors, or there is none.
+    """
+    _check_prices(budget, prices)
+    stages = descend(prices, cost, round_to=round_to)
+    cheapest, found = next(stages).cost, []
+    for stage in stages:
+        if stage.cost < cheapest:
+            cheapest = stage.cost
+            found.append(stage)
+    if not found:
+        raise ArgumentError(
+            f"{budget} has nothing to choose from: with round_to={round_to} no layer can lose a "
+            "neuron and save parameters by it; pass a smaller one, or lossless=True"
+        )
+    return found
+
+
+def _check_prices(budget: Budget, prices: Mapping[str, Price]) -> None:
+    """Refuse methods that do not say what neurons are worth.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
     if not prices:
         raise ArgumentError(
             f"{budget} needs a method that knows what each size costs; pass method='optimal'"
         )
-    stages = descend(prices, cost, round_to=round_to)
-    found = (stage for stage in stages if stage.error <= budget.target**2)
-    return dict(min(found, key=lambda stage: stage.cost).widths)  # the first of equal ones
 
 
 def _by_cost(

@@ -1,8 +1,8 @@
 """How far a pruned network can be from the original on bounded queries: proven, and attacked."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -17,23 +17,22 @@ from coreprune.certificates.arguments import (
     linear_example,
     subject_of,
 )
+from coreprune.certificates.asked import Asked
+from coreprune.certificates.by_group import of_groups, runs_by_name
+from coreprune.certificates.judged import WITHIN, holds, vacuous_words
 from coreprune.certificates.network import NetworkChain, carried, network_chain
-from coreprune.core.chain import Link
+from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain_attack import hidden_attack, output_attack
 from coreprune.core.chain_pair import PairBound, pair_bound
 from coreprune.core.chain_range import preactivations
+from coreprune.core.chain_rounding import ChainRounding, chain_rounding
 from coreprune.core.decisions import decided
 from coreprune.core.query_set import QuerySet
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.graph.groups import Group, find_groups
-from coreprune.graph.runs import links_of, runs_of
+from coreprune.graph.groups import find_groups
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space, check_space, query_set_of, words_of
 from coreprune.result import Certified, CertifiedGroup
-from coreprune.shells.torch_module.subject import Subject
-
-WITHIN = 1e-9
-"""Of the largest value inside the networks: what evaluating an attack in float64 may be off by."""
 
 
 def certify(  # noqa: PLR0913 (the public face: one argument a decision of the user)
@@ -90,7 +89,7 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
     if space is None and rows is not None:
         space = Ball(largest_norm(rows) + (radius or 0.0))
     check_space(space)
-    asked = _Asked(space=cast("Space", space), effort=effort, seed=int(seed))
+    asked = Asked(space=cast("Space", space), effort=effort, seed=int(seed))
     example = linear_example(original, pruned) if example_inputs is None else example_inputs
     first, second = (subject_of(model, example, example_kwargs) for model in (original, pruned))
     check_same_ends(first, second)
@@ -105,23 +104,12 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
     why = one if isinstance(one, str) else f"of the pruned network, {other}"
     if rows is not None:
         raise ArgumentError(f"samples ask for classes of the whole network, but {why}")
-    return _of_groups(
-        _links_by_run(first, groups[0]), _links_by_run(second, groups[1]), asked=asked, why=why
+    return of_groups(
+        runs_by_name(first, groups[0]), runs_by_name(second, groups[1]), asked=asked, why=why
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    space: Space
-    effort: float | None
-    seed: int
-
-    def generator(self) -> Generator:
-        """A fresh one, so that each part is the same whatever came before."""
-        return Generator().manual_seed(self.seed)
-
-
-def _of_network(one: NetworkChain, other: NetworkChain, asked: _Asked) -> Certified:
+def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certified:
     space = query_set_of(asked.space, one.shape)
     if not _same_ending(one, other):
         raise UnsupportedModelError(
@@ -135,31 +123,51 @@ def _of_network(one: NetworkChain, other: NetworkChain, asked: _Asked) -> Certif
     both = [preactivations(links, reached.queries) for links in (one.links, other.links)]
     ends = [one.ending(z[-1]) for z in both]
     attack = (ends[0] - ends[1]).abs().amax(0)
-    bound = carried(found.bound, one.ending)
+    own, more = (
+        chain_rounding(chain.links, space, dtype=chain.precision, ending=one.ending)
+        for chain in (one, other)
+    )
+    rounding = own.outputs + more.outputs
+    bound = carried(found.bound, one.ending) + rounding
     least, greatest = one.ending.extent(found.low, found.high)
-    groups = _layers(one, other, found, space=space, asked=asked)
+    groups = _layers(one, other, _widened(found, own, more), space=space, asked=asked)
+    types = (one.precision, other.precision)
     size = max(float(z.abs().amax()) for zs in both for z in zs)
     return Certified(
         certificate=bound,
         attack=attack,
         holds=bool((attack <= bound + WITHIN * size).all())
-        and all(_holds(group, size) for group in groups),
+        and all(holds(group, size) for group in groups),
         scope="network",
         space=words_of(asked.space),
-        vacuous=_vacuous("outputs", bound > greatest - least),
+        vacuous=vacuous_words("outputs", bound > greatest - least),
         groups=groups,
+        rounding=rounding,
+        precision=named(*types),
     )
 
 
+def _widened(found: PairBound, own: ChainRounding, more: ChainRounding) -> PairBound:
+    """The layers' bounds with what evaluating both networks adds."""
+    if found.layers is None or found.match is None:
+        return found
+    triples = zip(found.layers, own.layers, more.layers, found.match, strict=True)
+    layers = tuple(
+        bound + mine[rows] + theirs[others] for bound, mine, theirs, (rows, others) in triples
+    )
+    return replace(found, layers=layers)
+
+
 def _layers(
-    one: NetworkChain, other: NetworkChain, found: PairBound, *, space: QuerySet, asked: _Asked
+    one: NetworkChain, other: NetworkChain, found: PairBound, *, space: QuerySet, asked: Asked
 ) -> tuple[CertifiedGroup, ...]:
     """What reaches the readers of every group, errors of all layers before included."""
     names = [group.name for group in one.run.groups]
     if found.layers is None or found.match is None:
-        reason = "the neurons of the two networks could not be matched"
+        reason = "not attacked: the neurons of the two networks could not be matched"
         return tuple(
-            CertifiedGroup(name=name, certificate=None, attack=0.0, reason=reason) for name in names
+            CertifiedGroup(name=name, certificate=None, attack=None, reason=reason)
+            for name in names
         )
     records = []
     for depth, (name, bound) in enumerate(zip(names, found.layers[1:], strict=True), start=2):
@@ -172,65 +180,22 @@ def _layers(
             rows=found.match[depth - 1],
             generator=asked.generator(),
         )
-        reason = "" if known else "an activation before it jumps"
         records.append(
             CertifiedGroup(
-                name=name, certificate=worst if known else None, attack=reached, reason=reason
+                name=name,
+                certificate=worst if known else None,
+                attack=reached,
+                reason="" if known else _why_unknown(one, other, depth),
             )
         )
     return tuple(records)
 
 
-def _links_by_run(subject: Subject, groups: Sequence[Group]) -> dict[str, tuple[Link, ...]]:
-    return {one.name: links_of(one, subject.graph.parameters) for one in runs_of(groups)}
-
-
-def _of_groups(
-    originals: Mapping[str, Sequence[Link]],
-    others: Mapping[str, Sequence[Link]],
-    *,
-    asked: _Asked,
-    why: str,
-) -> Certified:
-    records, vacuous = [], []
-    for name, links in originals.items():
-        record, empty = _of_run(name, links, others.get(name), asked=asked)
-        records.append(record)
-        vacuous.append(empty)
-    bounds = [math.inf if r.certificate is None else r.certificate for r in records]
-    return Certified(
-        certificate=torch.tensor(bounds, dtype=torch.float64),
-        attack=torch.tensor([record.attack for record in records], dtype=torch.float64),
-        holds=all(_holds(record, record.attack) for record in records),
-        scope=f"group: no bound of the whole network, because {why}",
-        space=f"{words_of(asked.space)}, inputs being those of each group's first layer",
-        vacuous=_vacuous("groups", torch.tensor(vacuous)),
-        groups=tuple(records),
-    )
-
-
-def _of_run(
-    name: str, links: Sequence[Link], other: Sequence[Link] | None, *, asked: _Asked
-) -> tuple[CertifiedGroup, bool]:
-    """One run of groups, and whether its bound says nothing."""
-
-    def none(reason: str) -> tuple[CertifiedGroup, bool]:
-        return CertifiedGroup(name=name, certificate=None, attack=0.0, reason=reason), False
-
-    if other is None:
-        return none("the pruned network has no such group")
-    if _ends(links) != _ends(other):
-        return none("layers around it have other sizes in the pruned network")
-    try:
-        space = query_set_of(asked.space, (links[0].points.shape[1],))
-        found = pair_bound(links, other, space, effort=asked.effort, generator=asked.generator())
-    except ArgumentError as reason:
-        return none(str(reason))
-    reached = output_attack(links, other, space, generator=asked.generator())
-    record = CertifiedGroup(
-        name=name, certificate=float(found.bound.amax()), attack=float(reached.values.amax())
-    )
-    return record, bool((found.bound > found.high - found.low).any())
+def _why_unknown(one: NetworkChain, other: NetworkChain, depth: int) -> str:
+    steep = [torch.as_tensor(link.activation.lipschitz) for link in one.links[: depth - 1]]
+    if any(lipschitz.isinf().any() for lipschitz in steep):
+        return "an activation before it jumps"
+    return unbounded(named(one.precision, other.precision))
 
 
 def _share(
@@ -244,16 +209,15 @@ def _share(
         )
     if len(one.links[-1].points) < 2:
         raise ArgumentError("samples ask for classes, but the networks have one output")
-    flags = decided(one.links, other.links, flat, radius=radius, generator=generator)
+    flags = decided(
+        one.links,
+        other.links,
+        flat,
+        radius=radius,
+        generator=generator,
+        precisions=(one.precision, other.precision),
+    )
     return float(flags.double().mean())
-
-
-def _ends(links: Sequence[Link]) -> tuple[int, int]:
-    return links[0].points.shape[1], len(links[-1].points)
-
-
-def _holds(group: CertifiedGroup, size: float) -> bool:
-    return group.certificate is None or group.attack <= group.certificate + WITHIN * size
 
 
 def _same_ending(one: NetworkChain, other: NetworkChain) -> bool:
@@ -261,13 +225,3 @@ def _same_ending(one: NetworkChain, other: NetworkChain) -> bool:
     grid = torch.linspace(-64, 64, 1025, dtype=torch.float64)[:, None].expand(-1, width)
     same_name = one.ending.name == other.ending.name
     return same_name and torch.equal(one.ending(grid), other.ending(grid))
-
-
-def _vacuous(what: str, flags: Tensor) -> str:
-    count = int(flags.sum())
-    if not count:
-        return ""
-    return (
-        f"{count} of {len(flags)} {what}: the certificate exceeds the whole range of the "
-        "original there, so it says nothing"
-    )

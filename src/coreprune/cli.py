@@ -8,23 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
-import torch
 import typer
-from torch import Tensor, nn
 
 import coreprune
 from coreprune.core.coreset import METHODS
 from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
-from coreprune.option_values import LAWS, array_of, keep_of, law_of, repair_of, space_of
+from coreprune.option_values import LAWS, keep_of, law_of, repair_of
 from coreprune.prune import Order
 from coreprune.result import PruneResult
-from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
+from coreprune.shared_options import JsonOption, WeightsOption, examples_of, model_of
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 from coreprune.terminal import complain, print_json, print_table, say, shown_progress
-from coreprune.verification import verify_saved
-from coreprune.verification_text import failure_of, print_verification
+from coreprune.verify_command import verify
 
 ROWS = 25
 """Of the curve, at most about this many are printed."""
@@ -33,10 +30,6 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments")
-]
-WeightsOption = Annotated[
-    Path | None,
-    typer.Option(help=".safetensors, .pt or .pth; without it the factory's own weights are used"),
 ]
 InputOption = Annotated[
     list[str],
@@ -47,7 +40,6 @@ InputOption = Annotated[
     ),
 ]
 SkipOption = Annotated[list[str] | None, typer.Option(help="a layer to leave whole; repeatable")]
-JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 
 def main() -> None:
@@ -85,7 +77,9 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     """List every layer with the neurons that can be cut, or the reason why it stays whole."""
     with shown_progress() as tell:
         tell("reading the model", 0, 1)
-        inspection = coreprune.inspect(_model(model, weights), _examples(shapes), skip=skip or ())
+        inspection = coreprune.inspect(
+            model_of(model, weights), examples_of(shapes), skip=skip or ()
+        )
     if as_json:
         print_json(inspection.to_json())
         return
@@ -133,6 +127,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     error: Annotated[
         float | None, typer.Option(help="expected error of the outputs, in their units")
     ] = None,
+    certified: Annotated[
+        float | None, typer.Option(help="proven error of every output, in its units")
+    ] = None,
     lossless: Annotated[
         bool, typer.Option("--lossless", help="remove only what outputs do not depend on")
     ] = False,
@@ -157,6 +154,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         "bytes": size,
         "neurons": neurons,
         "error": error,
+        "certified": certified,
     }
     said: dict[str, Any] = {
         "method": method,
@@ -168,7 +166,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     if only_curve:
         with shown_progress() as tell:
             points = coreprune.curve(
-                _model(model, weights), _examples(shapes), progress=tell, **said
+                model_of(model, weights), examples_of(shapes), progress=tell, **said
             )
         _print_curve(points, as_json=as_json)
         return
@@ -176,8 +174,8 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     target = _new_directory(output)
     with shown_progress() as tell:
         result = coreprune.prune(
-            _model(model, weights),
-            _examples(shapes),
+            model_of(model, weights),
+            examples_of(shapes),
             keep=wanted,
             lossless=lossless,
             order=cast("Order | None", order),
@@ -269,57 +267,7 @@ def _sentences(result: PruneResult) -> Iterator[str]:
     yield from (f"note: {note}" for note in result.notes)
 
 
-@app.command()
-def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
-    model: Annotated[
-        str, typer.Argument(metavar="ORIGINAL", help="package.module:factory, as for prune")
-    ],
-    pruned: Annotated[Path, typer.Argument(metavar="PRUNED", help="a directory that prune wrote")],
-    weights: WeightsOption = None,
-    shapes: Annotated[
-        list[str] | None, typer.Option("--input", help="shape of an input, where it is not plain")
-    ] = None,
-    radius: Annotated[float | None, typer.Option(help="inputs of at most this norm")] = None,
-    box: Annotated[str | None, typer.Option(help="inputs between LOW:HIGH, as 0:1")] = None,
-    samples: Annotated[
-        Path | None, typer.Option(help=".npy or .npz of inputs whose classes are asked for")
-    ] = None,
-    within: Annotated[
-        float | None, typer.Option(help="and of all inputs within this distance of a sample")
-    ] = None,
-    effort: Annotated[float | None, typer.Option(help="seconds for each certificate")] = None,
-    seed: Annotated[int, typer.Option(help="fixes the attack")] = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Prove again how far the pruned network can be off, attack it, check what was stored.
-
-    Raises:
-        BadParameter: When options do not go together.
-        Exit: With code 1 when a certificate does not hold.
-    """
-    if within is not None and samples is None:
-        raise typer.BadParameter("--within needs --samples")
-    space = space_of(radius, box)
-    with shown_progress() as tell:
-        tell("certifying", 0, 1)
-        found = verify_saved(
-            _model(model, weights),
-            pruned,
-            into=build(model),
-            space=space,
-            example_inputs=_examples(shapes) if shapes else None,
-            samples=None if samples is None else torch.as_tensor(array_of(samples)),
-            radius=within,
-            effort=effort,
-            seed=seed,
-        )
-    if as_json:
-        print_json(found.to_json())
-    else:
-        print_verification(found)
-    if not found.holds:
-        complain(f"coreprune: {failure_of(found)}")
-        raise typer.Exit(1)
+app.command(help=(verify.__doc__ or "").partition("\n")[0])(verify)
 
 
 @app.command()
@@ -365,14 +313,3 @@ def _print_demo(report: DemoReport) -> None:
         f"{report.seconds:.0f} s. The pruned network is in {report.pruned}; "
         f"prune the original yourself:\n  {command}"
     )
-
-
-def _model(factory: str, weights: Path | None) -> nn.Module:
-    model = build(factory)
-    if weights is not None:
-        load_weights(model, weights)
-    return model
-
-
-def _examples(shapes: list[str]) -> tuple[Tensor, ...]:
-    return tuple(example_input(shape) for shape in shapes)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from torch import Generator
+from torch import Generator, Tensor
 
 from coreprune.certificates.fast import cut_certificate
 from coreprune.core.coreset import Method
@@ -60,6 +60,18 @@ class Outcome:
     cuts: tuple[Cut, ...] = ()
     records: Mapping[str, GroupRecord] = field(default_factory=dict)
     restored: tuple[Whole, ...] = ()
+
+
+def changed_by(outcome: Outcome, subject: Subject) -> dict[str, Tensor]:
+    """The tensors that cuts have changed, by name.
+
+    The rest is to come from the source: running the copy may have changed its buffers.
+    """
+    return {
+        name: tensor
+        for name, tensor in outcome.parameters.items()
+        if tensor is not subject.graph.parameters[name]
+    }
 
 
 IsSound = Callable[[Group, Outcome], bool]

@@ -8,17 +8,19 @@ from typing import Any, Literal, get_args
 import numpy as np
 from torch import nn
 
-from coreprune.budget import Budget, Keep, check_keep, widths
-from coreprune.certificates.fast import network_certificate
-from coreprune.certificates.network import network_chain
+from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
+from coreprune.certificates.fast import TOO_WIDE, is_too_wide
+from coreprune.certificates.network import NetworkChain
+from coreprune.certified_budget import cut_within
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
-from coreprune.cutting import Plan, cut_soundly
+from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, calls_of, drawn
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
+from coreprune.proof import Proof, chain_of, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.impressions import Impressions
 from coreprune.removal import NO_LAW, remove
@@ -126,21 +128,10 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     subject, groups = prospect.subject, prospect.partition.groups
     order = order or ("bottom_up" if follows_a_path(method) else "top_down")
     prices = prospect.prices.prices
-    plan = Plan(
-        method=method,
-        groups=groups if order == "bottom_up" else groups[::-1],
-        widths=widths(keep, groups, prospect.costs, prices=prices, round_to=round_to),
-        space=prospect.space,
-        moments=prospect.moments,
-        prices=prospect.prices,
-        seeds=_seeds(groups, int(seed)),
-    )
-    outcome = cut_soundly(subject, plan, tell)
-    changed = {  # the rest comes from the source: running the copy may have changed its buffers
-        name: tensor
-        for name, tensor in outcome.parameters.items()
-        if tensor is not subject.graph.parameters[name]
-    }
+    plan = _whole_plan(prospect, method=method, order=order, seed=int(seed))
+    chain = chain_of(subject, groups)
+    outcome, proof = _cut(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
+    changed = changed_by(outcome, subject)
     small = with_tensors(subject.source, changed)
     repaired = None
     if repair is not None:
@@ -151,14 +142,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         tell("measuring", 0, 1)
         fresh = drawn(prospect.moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
         change = output_change(subject.working, copied(small).eval(), fresh)
-    tell("certifying", 0, 1)
-    radius = plan.space.radii[groups[0].name]
-    certificate, scope = network_certificate(
-        network_chain(subject, groups),
-        tensors_of(copied(small)),
-        kept={record.name: record.kept for record in outcome.records.values()},
-        radius=radius,
-    )
+    if proof is None:
+        tell("certifying", 0, 1)
+        proof = proof_of(
+            small,
+            chain,
+            records=outcome.records.values(),
+            radius=plan.space.radii[groups[0].name],
+        )
     trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     return PruneResult(
         model=small,
@@ -177,22 +168,66 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         expected_error=_expected(outcome.records.values(), prospect),
         measured_error=change.error if change else None,
         output_spread=change.spread if change else None,
-        certificate=certificate,
-        certificate_radius=None if certificate is None else radius,
-        certificate_scope=scope,
+        certificate=proof.certificate,
+        certificate_radius=proof.radius,
+        certificate_scope=proof.scope,
         repair=None if repaired is None else _record_of(repaired),
         curve=price_curve(prices, prospect.costs, kind=_saved(keep), round_to=round_to),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
-        notes=prospect.notes,
+        notes=(
+            *prospect.notes,
+            *(
+                f"{group.name}: no certificate: {TOO_WIDE}"
+                for group in groups
+                if group.name in outcome.records and is_too_wide(group, subject.graph.parameters)
+            ),
+        ),
     )
+
+
+def _whole_plan(prospect: Prospect, *, method: Method, order: str, seed: int) -> Plan:
+    """How every group is to be cut, save for its width: all neurons stay."""
+    groups = prospect.partition.groups
+    return Plan(
+        method=method,
+        groups=groups if order == "bottom_up" else groups[::-1],
+        widths={group.name: group.neurons for group in groups},
+        space=prospect.space,
+        moments=prospect.moments,
+        prices=prospect.prices,
+        seeds=_seeds(groups, seed),
+    )
+
+
+def _cut(
+    keep: Keep,
+    prospect: Prospect,
+    *,
+    plan: Plan,
+    chain: NetworkChain | str,
+    round_to: int,
+    tell: Progress,
+) -> tuple[Outcome, Proof | None]:
+    """Cut to widths that are known, or to those that a proof allows."""
+    if isinstance(keep, Budget) and keep.kind == "certified":
+        found = cut_within(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
+        return found.outcome, found.proof
+    chosen = widths(
+        keep,
+        prospect.partition.groups,
+        prospect.costs,
+        prices=prospect.prices.prices,
+        round_to=round_to,
+    )
+    return cut_soundly(prospect.subject, replace(plan, widths=chosen), tell), None
 
 
 def _saved(keep: Keep) -> str:
     """The cost that the curve descends in."""
-    return keep.kind if isinstance(keep, Budget) and keep.kind != "error" else "parameters"
+    return keep.kind if isinstance(keep, Budget) and keep.kind in SIZES else "parameters"
 
 
 def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: object) -> None:
@@ -213,6 +248,12 @@ def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: obje
     if repair is not None and not isinstance(repair, Repair):
         raise ArgumentError(
             f"repair must be coreprune.Repair(...), got {repair!r}; pass Repair(seconds=60)"
+        )
+    if repair is not None and isinstance(keep, Budget) and keep.kind == "certified":
+        raise ArgumentError(
+            f"{keep} speaks of the network as it is cut and cannot be given with repair, which "
+            "changes it; prune without, call coreprune.repair on the result, and "
+            "coreprune.certify for what is proven then"
         )
 
 

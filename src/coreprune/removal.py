@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from coreprune.core.lossless import Reason
 from coreprune.coresets.lossless import lossless_cut, note_of, radii_behind, record_of
-from coreprune.cutting import IsSound, Outcome, checked
+from coreprune.cutting import IsSound, Outcome, changed_by, checked
 from coreprune.graph.cut import Cut, shrink
 from coreprune.graph.groups import Group, Whole
 from coreprune.laws.space import input_radii
 from coreprune.progress import Progress
+from coreprune.proof import chain_of, proof_of
 from coreprune.prospect import Options, read_groups
 from coreprune.result import PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
@@ -53,11 +54,7 @@ def remove(
     groups = [group for group in partition.groups if _is_told(group)]
     pass_ = _Removing(groups=groups, radii=radii, tell=tell)
     outcome = checked(subject, groups, pass_.remove_each, tell=tell)
-    changed = {
-        name: tensor
-        for name, tensor in outcome.parameters.items()
-        if tensor is not subject.graph.parameters[name]
-    }
+    changed = changed_by(outcome, subject)
     trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     records = [
         outcome.records[group.name] for group in partition.groups if group.name in outcome.records
@@ -70,8 +67,16 @@ def remove(
         )
         for record in records
     ]
+    small = with_tensors(subject.source, changed)
+    tell("certifying", 0, 1)
+    proof = proof_of(
+        small,
+        chain_of(subject, partition.groups),
+        records=records,
+        radius=radii.get(partition.groups[0].producer.weight),
+    )
     return PruneResult(
-        model=with_tensors(subject.source, changed),
+        model=small,
         groups=tuple(records),
         whole=tuple(
             WholeRecord(name=entry.name, reason=entry.reason)
@@ -85,9 +90,9 @@ def remove(
         expected_error=None,
         measured_error=None,
         output_spread=None,
-        certificate=None,
-        certificate_radius=None,
-        certificate_scope="none: what was removed changes outputs by rounding alone",
+        certificate=proof.certificate,
+        certificate_radius=proof.radius,
+        certificate_scope=proof.scope,
         repair=None,
         curve=(),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),

@@ -38,8 +38,9 @@ class GroupRecord:
             where none was solved.
         condition_number: Of these systems' matrices in the 2-norm, likewise.
         certificate: No input of any consumer is further from what it was before this layer was cut,
-            for every layer input of norm at most β; None where an activation overflows there. Of
-            the weights as stored, exactly evaluated, and before repair.
+            for every layer input of norm at most β; None where an activation overflows there,
+            rounding has no bound, or a note says that the layer is too wide. Of the weights as
+            stored and before repair; evaluating both in their own dtype is included.
     """
 
     name: str
@@ -151,13 +152,13 @@ class CertifiedGroup:
         name: The group's layer; for a run, its first layer and the one that reads the last.
         certificate: No input of the reading layer changes by more, for any query; None where
             nothing is proven.
-        attack: A query was found that changes one by so much.
-        reason: Why there is no certificate, or an empty text.
+        attack: A query was found that changes one by so much; None where none was looked for.
+        reason: Why there is no certificate or no attack, or an empty text.
     """
 
     name: str
     certificate: float | None
-    attack: float
+    attack: float | None
     reason: str = ""
 
 
@@ -165,13 +166,15 @@ class CertifiedGroup:
 class Certified:
     """How far two networks can be apart, for every query of a space.
 
-    Both are taken as exact functions of their weights as stored; what evaluating them in a short
-    precision adds is not counted.
+    Certificates are computed in float64 on the weights as stored and widened by `rounding`, so that
+    evaluating both networks in their own dtype does not break them either. That is for inputs that
+    the dtype can represent and sums accumulated in nothing shorter (no TF32, no autocast).
 
     Attributes:
         certificate: No output changes by more, for any query. Shape (outputs,) for the scope
             "network", else (groups,), infinite where nothing is proven.
-        attack: Changes that some query attains: no certificate could be smaller. As `certificate`.
+        attack: Changes that some query attains: no certificate could be smaller. As `certificate`;
+            NaN where none was looked for.
         holds: Whether no attack beats its certificate, rounding of the attack allowed for.
         scope: "network", or "group" and why no bound of the whole network exists.
         space: The queries, in words.
@@ -180,7 +183,11 @@ class Certified:
         groups: For a network, the changes behind every group as errors add up; for the scope
             "group", each run of groups for itself.
         unchanged: The share of the samples whose class provably is the same in both networks
-            on the ball around the sample; None without samples.
+            on the ball around the sample, classes told by the values before a last activation;
+            None without samples.
+        rounding: The part of each certificate that pays for evaluating both networks. As
+            `certificate`.
+        precision: The dtype that it pays for, in words.
     """
 
     certificate: Tensor
@@ -190,18 +197,22 @@ class Certified:
     space: str
     vacuous: str
     groups: tuple[CertifiedGroup, ...]
+    rounding: Tensor
+    precision: str
     unchanged: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain JSON values; JSON has no infinity."""
         return {
             "certificate": [_finite(value) for value in self.certificate.tolist()],
-            "attack": self.attack.tolist(),
+            "attack": [_finite(value) for value in self.attack.tolist()],
             "holds": self.holds,
             "scope": self.scope,
             "space": self.space,
             "vacuous": self.vacuous,
             "groups": [asdict(group) for group in self.groups],
+            "rounding": [_finite(value) for value in self.rounding.tolist()],
+            "precision": self.precision,
             "unchanged": self.unchanged,
         }
 
@@ -226,7 +237,8 @@ class PruneResult:
             law and for networks without such outputs.
         output_spread: The standard deviation of the original's outputs on them.
         certificate: No output is further from the original's, for every input of norm at most
-            `certificate_radius`; None for a network that is no plain chain of layers. A fast bound,
+            `certificate_radius`, evaluating both networks in their own dtype included; None for a
+            network that is no plain chain of layers, or whose rounding has no bound. A fast bound,
             of the network as it is given back; `coreprune.certify` finds better ones.
         certificate_radius: The norm of inputs that it speaks of.
         certificate_scope: "network", or "group" and why no bound of the whole network exists.

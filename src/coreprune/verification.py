@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from coreprune.certify import WITHIN, certify
+from coreprune.certificates.judged import WITHIN
+from coreprune.certify import certify
 from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space
@@ -183,10 +184,11 @@ def _attack_on(
         return None
     if found.scope == "network":  # of several groups the errors add up
         return found.groups[0].attack if len(found.groups) == 1 else None
-    runs = [group for group in found.groups if group.name.startswith(f"{name} → ")]
-    if not runs or _is_inside(name, document) or any(run.certificate is None for run in runs):
+    attacks = [run.attack for run in found.groups if run.name.startswith(f"{name} → ")]
+    known = [attack for attack in attacks if attack is not None]
+    if not known or len(known) < len(attacks) or _is_inside(name, document):
         return None
-    return max(run.attack for run in runs)
+    return max(known)
 
 
 def _is_inside(name: str, document: Mapping[str, Any]) -> bool:

@@ -1,7 +1,10 @@
 """What `coreprune verify` prints."""
 
+import math
 from collections.abc import Iterator
 
+from coreprune.certificates.precision import unbounded
+from coreprune.result import Certified
 from coreprune.terminal import print_table, say
 from coreprune.verification import StoredClaim, Verification
 
@@ -19,7 +22,7 @@ def print_verification(found: Verification) -> None:
         rows = [(str(i), *_numbers(attacks[i], bounds[i])) for i in order]
         print_table(("output", *heads), rows)
     print_table(
-        ("group", *heads, "why there is none"),
+        ("group", *heads, "what is not known and why"),
         [
             (group.name, *_numbers(group.attack, group.certificate), group.reason)
             for group in certified.groups
@@ -73,6 +76,7 @@ def _numbers(attack: float | None, bound: float | None) -> tuple[str, str, str]:
 def _sentences(found: Verification) -> Iterator[str]:
     certified = found.certified
     yield f"for {certified.space}, in the units of the outputs; scope: {certified.scope}"
+    yield _rounding(certified)
     if certified.vacuous:
         yield certified.vacuous
     if certified.unchanged is not None:
@@ -80,3 +84,13 @@ def _sentences(found: Verification) -> Iterator[str]:
             f"{certified.unchanged:.1%} of the samples provably keep their class in both networks"
         )
     yield from (f"note: {note}" for note in found.notes)
+
+
+def _rounding(certified: Certified) -> str:
+    worst = float(certified.rounding.amax())
+    if not math.isfinite(worst):
+        return f"nothing is proven where {unbounded(certified.precision)}"
+    return (
+        f"certificates include up to {worst:.3g} for rounding when both networks run in "
+        f"{certified.precision}"
+    )

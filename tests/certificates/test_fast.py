@@ -68,10 +68,20 @@ def test_every_reader_counts_and_the_scope_says_why_it_is_the_group():
     assert 0.2 * group.certificate < max(moved) <= group.certificate
 
 
-def test_keeping_everything_is_certified_to_change_nothing():
-    result = coreprune.prune(network(5, 12, 3), X, keep=1.0)
-    assert result.certificate < 1e-9
-    assert result.groups[0].certificate < 1e-9
+@pytest.mark.parametrize(
+    ("dtype", "rounding"), [(torch.float64, 1e-9), (torch.float32, 1e-4), (torch.bfloat16, 5.0)]
+)
+def test_keeping_everything_is_certified_to_change_nothing_but_rounding(dtype, rounding):
+    result = coreprune.prune(network(5, 12, 3).to(dtype), X.to(dtype), keep=1.0)
+    assert rounding / 1e6 < result.certificate < rounding
+    assert rounding / 1e6 < result.groups[0].certificate < rounding
+
+
+def test_sums_too_long_for_their_precision_have_no_certificate():
+    x = torch.ones(1, 300).bfloat16()
+    result = coreprune.prune(network(300, 12, 3).bfloat16(), x, keep=0.5)
+    assert result.certificate is result.groups[0].certificate is None
+    assert "rounding in bfloat16 has no bound for sums as long" in result.certificate_scope
 
 
 def test_the_network_s_certificate_speaks_of_the_repaired_network():
@@ -94,7 +104,7 @@ def test_a_network_that_ends_in_an_activation_is_bounded_behind_it():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 3), nn.Sigmoid())
     result = coreprune.prune(net, X, keep=0.5)
-    assert result.certificate == pytest.approx(result.groups[0].certificate / 4)
+    assert result.certificate == pytest.approx(result.groups[0].certificate / 4, rel=1e-3)
 
 
 def test_json_has_it(tmp_path):
@@ -119,10 +129,29 @@ def test_it_is_quicker_than_pruning(monkeypatch):
         return wrapper
 
     monkeypatch.setattr("coreprune.cutting.cut_certificate", timed(fast.cut_certificate))
-    module = importlib.import_module("coreprune.prune")
+    module = importlib.import_module("coreprune.proof")
     monkeypatch.setattr(module, "network_certificate", timed(fast.network_certificate))
     torch.manual_seed(0)
     net, start = LeNet300100(), time.perf_counter()
     coreprune.prune(net, torch.ones(1, 784), keep=0.5, queries=coreprune.Gaussian())
     assert len(spent) == 3
     assert sum(spent) < (time.perf_counter() - start) / 2
+
+
+def test_layers_too_wide_for_it_are_pruned_without_and_said_to_be(monkeypatch):
+    net = network(5, 12, 8, 3)
+    monkeypatch.setattr(fast, "WIDEST", 5 * 12 * 8 - 1)  # n·k·min(n, d) of the first
+    result = coreprune.prune(net, X, keep=0.5)
+    assert [group.certificate is None for group in result.groups] == [True, False]
+    assert result.certificate is result.certificate_radius is None
+    assert "because a layer is too wide for the fast certificate" in result.certificate_scope
+    assert [note for note in result.notes if "certificate" in note] == [
+        "0: no certificate: too wide for the fast certificate; coreprune.certify and "
+        "coreprune verify take the time"
+    ]
+    with pytest.raises(coreprune.ArgumentError, match=r"too wide for the fast.*error=\.\.\."):
+        coreprune.prune(net, X, keep=coreprune.Budget(certified=1.0))
+    monkeypatch.setattr(fast, "WIDEST", 5 * 12 * 8)
+    result = coreprune.prune(net, X, keep=0.5)
+    assert result.certificate is not None
+    assert not [note for note in result.notes if "certificate" in note]

@@ -66,3 +66,24 @@ def test_a_range_holds_every_output_and_is_not_far():
     assert (found.amin(0) >= low).all()
     assert (found.amax(0) <= high).all()
     assert ((high - low) < 3 * (found.amax(0) - found.amin(0))).all()
+
+
+@pytest.mark.parametrize(("margin", "decides"), [(1e-6, False), (1e-3, True)])
+@pytest.mark.parametrize(
+    "precisions",
+    [
+        (torch.float32, torch.float32),
+        (torch.float32, torch.float64),
+        (torch.float64, torch.float32),
+    ],
+    ids=["both", "original", "pruned"],
+)
+def test_a_margin_that_rounding_may_close_is_not_decided(margin, decides, precisions):
+    links = chain()
+    last, x = links[-1], SAMPLES[:1]
+    z = preactivations(links, x)[-1][0]
+    bias = last.bias - z + torch.tensor([0.0, margin, 0.0, 0.0])
+    links = [links[0], replace(last, bias=bias)]
+    common = {"radius": 0.0, "generator": Generator()}
+    assert decided(links, links, x, **common).all()
+    assert decided(links, links, x, precisions=precisions, **common).all() == decides

@@ -4,7 +4,7 @@ from torch import nn
 
 from coreprune.core.chain_range import preactivations
 from coreprune.graph.groups import find_groups
-from coreprune.graph.runs import links_of, runs_of
+from coreprune.graph.runs import links_of, precision_of, runs_of
 from coreprune.shells.torch_module.subject import prepare
 
 X = torch.linspace(-1, 1, 10).reshape(2, 5)
@@ -50,3 +50,28 @@ def test_a_run_ends_where_neurons_have_several_readers():
     )
     found, _ = runs(net)
     assert sorted(run.name for run in found) == ["a → b", "a → c", "b → out"]
+
+
+def test_folding_keeps_the_magnitudes_that_a_bias_is_the_sum_of():
+    torch.manual_seed(0)
+    net = named(
+        a=nn.Linear(5, 7), n=trained_norm(7), r=nn.ReLU(), m=trained_norm(7), b=nn.Linear(7, 2)
+    ).eval()
+    (run,), parameters = runs(net)
+    first, last = links_of(run, parameters)
+    sizes = []
+    for norm in (net.n, net.m):
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        sizes.append((scale, (norm.running_mean * scale).abs() + norm.bias.abs()))
+    wanted = sizes[0][0] * net.a.bias.abs() + sizes[0][1]
+    assert torch.allclose(first.bias_size.float(), wanted)
+    wanted = net.b.bias.abs() + net.b.weight.abs() @ sizes[1][1]
+    assert torch.allclose(last.bias_size.float(), wanted)
+    assert first.roundings == last.roundings > 0
+
+
+def test_a_run_runs_in_the_coarsest_type_of_its_tensors():
+    (run,), parameters = runs(mlp(5, 7, 3))
+    assert precision_of(run, parameters) == torch.float32
+    mixed = parameters | {"2.bias": parameters["2.bias"].bfloat16()}
+    assert precision_of(run, mixed) == torch.bfloat16

@@ -8,18 +8,34 @@ import torch
 from torch import Tensor
 
 from coreprune.certificates.network import NetworkChain, carried, with_parameters
+from coreprune.certificates.precision import named, unbounded
 from coreprune.core.certificate import certificate
 from coreprune.core.chain import Link, chain_bound
+from coreprune.core.chain_rounding import chain_rounding
 from coreprune.core.matching import stages_along
 from coreprune.core.neuron_sums import Block, neuron_sums
 from coreprune.core.query_set import ball
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.cut import Cut
+from coreprune.graph.groups import Group
 from coreprune.graph.ir import Parameters
-from coreprune.graph.runs import Run, links_of
+from coreprune.graph.runs import Run, links_of, precision_of
 
 SMALL = 2**16
 """n·k·min(n, d) up to which bounds are refined sum by sum, which then takes about a second."""
+
+WIDEST = 2**33
+"""n·k·min(n, d) beyond which there is no fast certificate: its time grows with the cube of the
+width, so that of 2,048 neurons (n = d = k) takes seconds, of 8,192 many minutes."""
+
+TOO_WIDE = "too wide for the fast certificate; coreprune.certify and coreprune verify take the time"
+
+
+def is_too_wide(group: Group, parameters: Parameters) -> bool:
+    """Whether a group's layer and one that reads it are beyond `WIDEST`."""
+    n, d = parameters[group.producer.weight].flatten(1).shape
+    rows = [len(parameters[consumer.affine.weight]) for consumer in group.consumers]
+    return max(n * k * min(n, d) for k in rows) > WIDEST
 
 
 def cut_certificate(
@@ -28,7 +44,7 @@ def cut_certificate(
     """How far any input of any consumer is from what it was before a cut.
 
     Every consumer is bounded for itself, its own passengers seen; activations without an envelope
-    by their ranges and Lipschitz constants.
+    by their ranges and Lipschitz constants. Evaluating both in their own dtype is counted.
 
     Args:
         cut: The cut.
@@ -37,27 +53,33 @@ def cut_certificate(
         query_radius: β: inputs of the group's layer of norm at most β count.
 
     Returns:
-        The worst over all outputs of all consumers, or None where an activation overflows.
+        The worst over all outputs of all consumers, or None where an activation overflows or the
+        rounding of such long sums has no bound, or the layer is too wide.
     """
+    if is_too_wide(cut.group, before):
+        return None
     worst = 0.0
     for reader in cut.group.consumers:
         run = Run(groups=(cut.group,), reader=reader)
-        hidden, last = links_of(run, before)
-        _, small = links_of(run, after)
+        hidden, last = whole = links_of(run, before)
+        _, small = kept = links_of(run, after)
         weights = last.points.clone()
         weights[:, cut.indices.cpu()] -= small.points
         block = Block(
             points=hidden.points, bias=hidden.bias, activation=hidden.activation, weights=weights
         )
         try:
+            space = ball(query_radius, dimension=hidden.points.shape[1])
             found = certificate(
-                neuron_sums([block], last.bias - small.bias),
-                ball(query_radius, dimension=hidden.points.shape[1]),
-                effort=_effort([hidden, last]),
+                neuron_sums([block], last.bias - small.bias), space, effort=_effort(whole)
+            )
+            own, other = (
+                chain_rounding(links, space, dtype=precision_of(run, parameters)).outputs
+                for links, parameters in ((whole, before), (kept, after))
             )
         except ArgumentError:
             return None
-        worst = max(worst, float(found.bound.amax()))
+        worst = max(worst, float((found.bound + own + other).amax()))
     return worst if math.isfinite(worst) else None
 
 
@@ -68,7 +90,7 @@ def network_certificate(
     kept: Mapping[str, Sequence[int]],
     radius: float,
 ) -> tuple[float | None, str]:
-    """How far any output of a pruned network is from the original's.
+    """How far any output of a pruned network is from the original's, both in their own dtype.
 
     Args:
         chain: The original, or why it is no chain.
@@ -79,21 +101,50 @@ def network_certificate(
     Returns:
         The worst over all outputs, or None, and its scope or the reason in words.
     """
+    try:
+        return _worst(chain, after, kept=kept, radius=radius), "network"
+    except (ArgumentError, UnsupportedModelError, _UnprovenError) as reason:
+        return None, f"group: no bound of the whole network, because {reason}"
+
+
+class _UnprovenError(Exception):
+    """Why a network has no certificate; never leaves this file."""
+
+
+def _worst(
+    chain: NetworkChain | str,
+    after: Parameters,
+    *,
+    kept: Mapping[str, Sequence[int]],
+    radius: float,
+) -> float:
+    """The bound of `network_certificate`.
+
+    Raises:
+        _UnprovenError: When there is none.
+    """
     if isinstance(chain, str):
-        return None, f"group: no bound of the whole network, because {chain}"
+        raise _UnprovenError(chain)
+    if max(_sizes(chain.links)) > WIDEST:
+        raise _UnprovenError(f"a layer is {TOO_WIDE}")
     small = with_parameters(chain, after)
     stages = stages_along(chain.links, small, list(_kept(chain, kept)))
     if stages is None:
-        return None, "group: no bound of the whole network, because repair changed its activations"
-    try:
-        space = ball(radius, dimension=chain.links[0].points.shape[1])
-        found = chain_bound(stages, space, effort=_effort(chain.links))
-        worst = float(carried(found.bound, chain.ending).amax())
-    except (ArgumentError, UnsupportedModelError) as reason:
-        return None, f"group: no bound of the whole network, because {reason}"
+        raise _UnprovenError("repair changed its activations")
+    space = ball(radius, dimension=chain.links[0].points.shape[1])
+    found = chain_bound(stages, space, effort=_effort(chain.links))
+    exact = carried(found.bound, chain.ending)
+    if not exact.isfinite().all():
+        raise _UnprovenError("an activation in it jumps")
+    types = (chain.precision, precision_of(chain.run, after))
+    own, other = (
+        chain_rounding(links, space, dtype=dtype, ending=chain.ending).outputs
+        for links, dtype in zip((chain.links, small), types, strict=True)
+    )
+    worst = float((exact + own + other).amax())
     if not math.isfinite(worst):
-        return None, "group: no bound of the whole network, because an activation in it jumps"
-    return worst, "network"
+        raise _UnprovenError(unbounded(named(*types)))
+    return worst
 
 
 def _kept(chain: NetworkChain, kept: Mapping[str, Sequence[int]]) -> list[Tensor]:
@@ -108,8 +159,12 @@ def _kept(chain: NetworkChain, kept: Mapping[str, Sequence[int]]) -> list[Tensor
 
 def _effort(links: Sequence[Link]) -> float | None:
     """Zero, which is quick, but for small layers."""
-    sizes = [
+    return None if max(_sizes(links)) <= SMALL else 0.0
+
+
+def _sizes(links: Sequence[Link]) -> list[int]:
+    """n·k·min(n, d) of every hidden layer."""
+    return [
         len(hidden.points) * len(reader.points) * min(hidden.points.shape)
         for hidden, reader in itertools.pairwise(links)
     ]
-    return None if max(sizes) <= SMALL else 0.0

@@ -22,7 +22,7 @@ from coreprune.graph.ir import (
     parameters_of,
 )
 from coreprune.graph.layer import activation_of
-from coreprune.graph.runs import Run, links_of, runs_of
+from coreprune.graph.runs import Run, links_of, precision_of, runs_of
 from coreprune.laws.calls import input_values, only_input
 from coreprune.shells.torch_module.calls import run as run_call
 from coreprune.shells.torch_module.outputs import leaves_of
@@ -40,12 +40,14 @@ class NetworkChain:
         links: Its layers.
         ending: What is applied to the last layer's outputs.
         shape: Of one input.
+        precision: What it runs in.
     """
 
     run: Run
     links: tuple[Link, ...]
     ending: Activation
     shape: tuple[int, ...]
+    precision: torch.dtype
 
 
 def network_chain(subject: Subject, groups: Sequence[Group]) -> NetworkChain | str:
@@ -72,7 +74,13 @@ def network_chain(subject: Subject, groups: Sequence[Group]) -> NetworkChain | s
     links = links_of(run, graph.parameters)
     if links[0].points.shape[1] != image[0].numel():
         return NO_CHAIN
-    chain = NetworkChain(run=run, links=links, ending=ending, shape=tuple(image.shape[1:]))
+    chain = NetworkChain(
+        run=run,
+        links=links,
+        ending=ending,
+        shape=tuple(image.shape[1:]),
+        precision=precision_of(run, graph.parameters),
+    )
     return chain if _computes(chain, subject) else NO_CHAIN
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from coreprune.core.certificate import certificate
 from coreprune.core.elementwise import Activation
+from coreprune.core.merging import merged
 from coreprune.core.neuron_sums import Block, NeuronSums, neuron_sums
 from coreprune.core.query_set import QuerySet, ball, box, pulled_back, reach
 from coreprune.core.rounding import gamma, interval
@@ -36,11 +37,16 @@ class Link:
         points: P_l. Shape (n, d).
         bias: b_l. Shape (n,).
         activation: φ_l, with parameters for all neurons or for each of the n.
+        bias_size: The magnitudes that b_l is the sum of, where more was folded into it; |b_l| when
+            None. Shape (n,).
+        roundings: Of a term of z_l beside those of its sum, by what was folded into the layer.
     """
 
     points: Tensor
     bias: Tensor
     activation: Activation
+    bias_size: Tensor | None = None
+    roundings: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,6 +83,9 @@ def chain_bound(
     stages: Sequence[Stage], space: QuerySet, *, effort: float | None = None
 ) -> ChainBound:
     """Pass the errors of all layers on to the last one.
+
+    Both chains are exact functions of their weights as stored; `chain_rounding` is what
+    evaluating them in a short precision adds.
 
     Args:
         stages: From the first layer to the last.
@@ -157,7 +166,10 @@ def _own_error(
     sums: NeuronSums, spaces: Sequence[QuerySet], *, effort: float | None
 ) -> tuple[Tensor, float]:
     """The best of the certificates over sets that each hold every input of the neurons."""
-    found = [certificate(sums, space, effort=effort) for space in spaces]
+    found = []
+    for space in spaces:
+        fewer, slack = merged(sums, space)
+        found.append(certificate(fewer, space, effort=effort, slack=slack))
     bound = torch.stack([one.bound for one in found]).amin(0)
     return bound, min(one.norm for one in found)
 
@@ -189,10 +201,7 @@ def images(link: Link, spaces: Sequence[QuerySet]) -> list[QuerySet]:
     Returns:
         One or two sets.
     """
-    points, bias = link.points.double(), link.bias.double()
-    ends = [interval(points, bias, space) for space in spaces]
-    low = torch.stack([end[0] for end in ends]).amax(0)
-    high = torch.stack([end[1] for end in ends]).amin(0)
+    low, high = link_interval(link, spaces)
     least, greatest = link.activation.extent(low, high)
     slack = 1e-12 * (least.abs() + greatest.abs())
     images = [box(least - slack, greatest + slack)]
@@ -201,6 +210,21 @@ def images(link: Link, spaces: Sequence[QuerySet]) -> list[QuerySet]:
         balls = [_ball_image(link, space, lipschitz) for space in spaces]
         images.append(min(balls, key=lambda one: float(one.axes[0])))
     return images
+
+
+def link_interval(link: Link, spaces: Sequence[QuerySet]) -> tuple[Tensor, Tensor]:
+    """An interval that holds every z_l.
+
+    Args:
+        link: The layer.
+        spaces: Sets that each hold every h_{l−1}.
+
+    Returns:
+        Its low and high ends. Shapes (n,).
+    """
+    ends = [interval(link.points.double(), link.bias.double(), space) for space in spaces]
+    low = torch.stack([end[0] for end in ends]).amax(0)
+    return low, torch.stack([end[1] for end in ends]).amin(0)
 
 
 def _ball_image(link: Link, space: QuerySet, lipschitz: Tensor) -> QuerySet:

@@ -6,7 +6,8 @@ around x every margin of the original stays above what it can differ by from the
     inf D_c z_L > sup |D_c z_L − D_c z̃_L|     entry by entry,
 
 both have all margins positive, so c is the class of both on the whole ball. Both sides are bounds
-of chains whose last layer is D_c P_L.
+of chains whose last layer is D_c P_L. Networks that run in a short precision give c where the
+margins also exceed what that moves two outputs by.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from torch import Generator, Tensor
 from coreprune.core.chain import Link, Stage, chain_bound
 from coreprune.core.chain_pair import apart
 from coreprune.core.chain_range import chain_range, preactivations
+from coreprune.core.chain_rounding import chain_rounding
 from coreprune.core.matching import matched
 from coreprune.core.query_set import QuerySet, ball
 
@@ -29,6 +31,7 @@ def decided(
     *,
     radius: float,
     generator: Generator,
+    precisions: tuple[torch.dtype, torch.dtype] | None = None,
 ) -> Tensor:
     """Whether the class is proven the same everywhere within the radius of each sample.
 
@@ -38,13 +41,25 @@ def decided(
         samples: Shape (N, d).
         radius: ρ ≥ 0.
         generator: For the probes that match neurons.
+        precisions: What the two run in, exactly when None.
 
     Returns:
         One flag a sample. Shape (N,).
     """
     samples = samples.double()
     classes = preactivations(original, samples)[-1].argmax(1).tolist()
-    pairs = _pairs(original, other, samples, classes=classes, radius=radius, generator=generator)
+    around = _around(samples, radius)
+    stages = matched(original, other, around, generator=generator)
+    moved = _moved((original, other), around, precisions)
+    pairs = {
+        winner: _Margins(
+            original=_margins(original, winner),
+            other=_margins(other, winner),
+            stages=None if stages is None else _stage_margins(stages, winner),
+            moved=tuple(_pairwise(one, winner) for one in moved),
+        )
+        for winner in set(classes)
+    }
     flags = [
         _is_decided(pairs[winner], ball(radius, centre=x))
         for x, winner in zip(samples, classes, strict=True)
@@ -54,46 +69,52 @@ def decided(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Margins:
-    """Both chains with the margins of one class for outputs, and the match if there is one."""
+    """Both chains with the margins of one class for outputs, and the match if there is one.
+
+    What rounding moves their margins by is in `moved`.
+    """
 
     original: Sequence[Link]
     other: Sequence[Link]
     stages: Sequence[Stage] | None
+    moved: tuple[Tensor, ...]
 
 
-def _pairs(
-    original: Sequence[Link],
-    other: Sequence[Link],
-    samples: Tensor,
-    *,
-    classes: Sequence[int],
-    radius: float,
-    generator: Generator,
-) -> dict[int, _Margins]:
-    """The margins of every class that occurs; neurons are matched once, around all samples."""
+def _around(samples: Tensor, radius: float) -> QuerySet:
+    """A ball that holds all samples with what is within the radius."""
     middle = samples.mean(0)
     reach: Tensor = torch.linalg.vector_norm(samples - middle, dim=1)
-    around = ball(float(reach.amax()) + radius, centre=middle)
-    stages = matched(original, other, around, generator=generator)
-    return {
-        winner: _Margins(
-            original=_margins(original, winner),
-            other=_margins(other, winner),
-            stages=None if stages is None else _stage_margins(stages, winner),
-        )
-        for winner in set(classes)
-    }
+    return ball(float(reach.amax()) + radius, centre=middle)
+
+
+def _moved(
+    pair: tuple[Sequence[Link], Sequence[Link]],
+    around: QuerySet,
+    precisions: tuple[torch.dtype, torch.dtype] | None,
+) -> list[Tensor]:
+    """What rounding moves the outputs of both chains by. Shapes (k,)."""
+    if precisions is None:
+        return [torch.zeros(len(links[-1].points), dtype=torch.float64) for links in pair]
+    both = zip(pair, precisions, strict=True)
+    return [chain_rounding(links, around, dtype=dtype).layers[-1] for links, dtype in both]
+
+
+def _pairwise(moved: Tensor, winner: int) -> Tensor:
+    """What differences from the winner's output move by. Shape (k − 1,)."""
+    return moved[winner] + torch.cat([moved[:winner], moved[winner + 1 :]])
 
 
 def _is_decided(pair: _Margins, space: QuerySet) -> bool:
     low, high = chain_range(pair.original, space, effort=0.0)
-    if not (low > 0).all():
+    own, more = pair.moved
+    if not (low > own).all():
         return False  # whatever the other network does
     if pair.stages is None:
         bound = apart((low, high), chain_range(pair.other, space, effort=0.0))
     else:
         bound = chain_bound(pair.stages, space, effort=0.0).bound
-    return bool((low > bound + _rounding(pair.original, space.centre)).all())
+    least = torch.maximum(own, bound + more) + _rounding(pair.original, space.centre)
+    return bool((low > least).all())
 
 
 def _stage_margins(stages: Sequence[Stage], winner: int) -> list[Stage]:

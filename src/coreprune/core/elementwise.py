@@ -59,6 +59,9 @@ class Activation:
         envelope: The line and remainder, or None when there is none.
         breakpoints: Where integrals of φ are split: every kink and jump, and points close enough
             to one another where φ bends for a polynomial to follow it from one to the next.
+        stages: Of a chain of functions its members, the first applied first; each rounds.
+        addends: Magnitudes that evaluating φ adds up beside those of z and φ(z), and that may
+            cancel: they round too.
 
     Example:
         >>> identity()(torch.zeros(1)).item()
@@ -71,6 +74,8 @@ class Activation:
     lipschitz: Number
     envelope: Envelope | None = None
     breakpoints: tuple[Number, ...] = UNIT_SCALE
+    stages: tuple["Activation", ...] = ()
+    addends: Number = 0.0
 
     def __call__(self, z: Tensor) -> Tensor:
         """φ(z). Shape (..., n) in and out."""
@@ -223,6 +228,7 @@ def compose(*stages: Activation) -> Activation:
         extent=extent,
         lipschitz=lipschitz,
         breakpoints=tuple(_breakpoints(telling)),
+        stages=tuple(part for stage in telling for part in stage.stages or (stage,)),
     )
 
 

@@ -5,10 +5,12 @@ sum of their magnitudes, in whatever order it is taken (Higham 2002, section 3.1
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from coreprune.core.elementwise import Activation, identity
 from coreprune.core.neuron_sums import Block, NeuronSums
 from coreprune.core.query_set import QuerySet, absolute_reach, pulled_back, reach
 
@@ -17,6 +19,8 @@ UNIT = 2.0**-53
 
 ACTIVATION_UNITS = 16
 """φ as evaluated is within this many u of |z| + |φ(z)| from φ: measured for the family."""
+
+_IDENTITY = identity().function
 
 
 def gamma(terms: int, unit: float = UNIT) -> float:
@@ -53,7 +57,7 @@ def evaluation_error(
     """How far sums evaluated in a short precision can be from their exact values, for any query.
 
         δ_j = γ_{d+1} (Σ_l |p_jl x_l| + |b_j|)
-        η_j = min(L_j δ_j, range φ_j) + 16 u (|z_j| + |φ_j|)
+        η_j as `behind` tells
         |ŷ_i − y_i| ≤ γ_{n+2} (Σ_j |γ_ij| (|φ_j| + η_j) + |c_i|) + Σ_j |γ_ij| η_j
 
     each at its largest over the queries, plus the smallest normal number for every operation.
@@ -85,12 +89,82 @@ def _neuron_error(block: Block, space: QuerySet, *, dtype: torch.dtype) -> tuple
     finfo, d = torch.finfo(dtype), block.points.shape[1]
     unit = finfo.eps / 2
     size = absolute_reach(block.points, space) + block.bias.abs()
-    delta = gamma(d + 1, unit) * size + (d + 1) * finfo.tiny * (1 + space.axes.abs().amax())
-    low, high = interval(block.points, block.bias, space)
-    least, greatest = block.activation.extent(low - delta, high + delta)
+    delta = gamma(d + 1, unit) * size + (d + 1) * finfo.tiny * (1 + farthest(space))
+    ends, error = interval(block.points, block.bias, space), Deviation(entries=delta)
+    least, greatest = block.activation.extent(ends[0] - delta, ends[1] + delta)
     height = torch.maximum(least.abs(), greatest.abs())
-    lipschitz = torch.as_tensor(block.activation.lipschitz, dtype=delta.dtype, device=delta.device)
-    jump = greatest - least
-    smooth = torch.where(torch.isinf(lipschitz), jump, lipschitz * delta)
-    own = ACTIVATION_UNITS * unit * (torch.maximum(low.abs(), high.abs()) + delta + height)
-    return height, torch.minimum(smooth, jump) + own + finfo.tiny
+    return height, behind(block.activation, ends, error, dtype=dtype).entries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Deviation:
+    """How far evaluated values can be from exact ones.
+
+    Attributes:
+        entries: Entry by entry. Shape (n,).
+        norm: In Euclidean norm, infinite where unknown.
+    """
+
+    entries: Tensor
+    norm: float = math.inf
+
+
+def behind(
+    activation: Activation, ends: tuple[Tensor, Tensor], error: Deviation, *, dtype: torch.dtype
+) -> Deviation:
+    """How far φ̂(ẑ) can be from φ(z), function by function where φ is a chain of several.
+
+        η_j = min(L_j δ_j, range φ_j) + 16 u (max(1, L_j) (|z_j| + δ_j) + |φ_j| + a_j),
+
+    a_j the activation's addends; a function that jumps has L_j = 1 in the second term, and the
+    identity rounds nothing.
+
+    Args:
+        activation: φ.
+        ends: An interval that holds z_j. Shapes (n,).
+        error: δ, of ẑ from z.
+        dtype: The precision φ is evaluated in.
+
+    Returns:
+        The bound.
+
+    Example:
+        >>> from coreprune.core.activations import relu
+        >>> error = Deviation(entries=torch.full((1,), 0.25))
+        >>> ends = torch.zeros(1), torch.ones(1)
+        >>> behind(relu(), ends, error, dtype=torch.float64).entries.item()
+        0.25...
+    """
+    finfo = torch.finfo(dtype)
+    units = ACTIVATION_UNITS * finfo.eps / 2
+    for stage in activation.stages or (activation,):
+        if stage.function is _IDENTITY:
+            continue
+        delta = error.entries
+        least, greatest = stage.extent(ends[0] - delta, ends[1] + delta)
+        lipschitz = torch.as_tensor(stage.lipschitz).to(delta).expand(delta.shape)
+        jumps = torch.isinf(lipschitz)
+        slope = torch.where(jumps, 1.0, lipschitz.clamp_min(1.0))
+        argument = slope * (torch.maximum(ends[0].abs(), ends[1].abs()) + delta)
+        height = torch.maximum(least.abs(), greatest.abs())
+        addends = torch.as_tensor(stage.addends).to(delta)
+        own = units * (argument + height + addends) + finfo.tiny
+        moved = torch.where(jumps, math.inf, lipschitz * delta)
+        entries = (torch.minimum(moved, greatest - least) + own).nan_to_num(nan=math.inf)
+        norm = math.inf
+        if math.isfinite(error.norm) and not jumps.any():
+            norm = float(lipschitz.amax()) * error.norm + length(own)
+        error = Deviation(entries=entries, norm=min(norm, length(entries)))
+        ends = stage.extent(*ends)
+    return error
+
+
+def farthest(space: QuerySet) -> float:
+    """At least max |x_l| over the queries."""
+    axes = space.axes if space.axes.ndim == 1 else space.axes.abs().sum(1)
+    return float((axes.abs() + space.centre.abs()).amax())
+
+
+def length(vector: Tensor) -> float:
+    """The Euclidean norm, rounded up."""
+    return float(torch.linalg.vector_norm(vector)) * (1 + gamma(len(vector) + 8))

@@ -1,6 +1,6 @@
 """A group's numbers as the core wants them: points, biases, activations, outgoing weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -8,6 +8,10 @@ from torch import Tensor
 from coreprune.core.elementwise import Activation, affine, compose
 from coreprune.graph.groups import Consumer, Group, Passenger
 from coreprune.graph.ir import Add, Convolution, Elementwise, Multiply, Norm, Parameters, Pool
+
+NORM_ROUNDINGS = 16
+"""A normalisation rounds each of its terms at most so often: eight operations from the statistics
+to the sum, and as many in float64 where it is folded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +27,8 @@ class Layer:
         bias: b_j, likewise. Shape (n,).
         activation: φ, all passengers after that.
         weights: w_ij, taps of one output below one another. Shape (k taps, n).
+        bias_size: The magnitudes that b_j is the sum of. Shape (n,).
+        roundings: Of a term of p_j·x + b_j by what was folded in, at most.
         seen: The mean and the variance of p_j·x + b_j over the data, where a leading normalisation
             with running statistics tells them. Shapes (n,).
     """
@@ -31,6 +37,8 @@ class Layer:
     bias: Tensor
     activation: Activation
     weights: Tensor
+    bias_size: Tensor
+    roundings: int = 0
     seen: tuple[Tensor, Tensor] | None = None
 
 
@@ -53,6 +61,7 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
     )
     rest = [one for one in consumer.passengers if not isinstance(one, Pool | Add | Multiply)]
     seen = None
+    size, roundings = bias.abs(), 0
     while rest and isinstance(norm := rest[0], Norm):
         scale, shift = scale_and_shift(norm, parameters)
         if seen is None:
@@ -61,12 +70,16 @@ def layer_of(group: Group, consumer: Consumer, parameters: Parameters) -> Layer:
         seen = scale * seen[0] + shift, scale.square() * seen[1]
         points = scale[:, None] * points
         bias = scale * bias + shift
+        size = scale.abs() * size + shift_size(norm, parameters)
+        roundings += NORM_ROUNDINGS
         rest = rest[1:]
     return Layer(
         points=points,
         bias=bias,
         activation=compose(*(activation_of(passenger, parameters) for passenger in rest)),
         weights=by_tap(parameters[consumer.affine.weight].to(points.device), consumer.taps),
+        bias_size=size,
+        roundings=roundings,
         seen=seen,
     )
 
@@ -95,7 +108,8 @@ def activation_of(
 ) -> Activation:
     """A passenger as a function of each neuron."""
     if isinstance(passenger, Norm):
-        return affine(*scale_and_shift(passenger, parameters))
+        line = affine(*scale_and_shift(passenger, parameters))
+        return replace(line, addends=shift_size(passenger, parameters))
     if isinstance(passenger, Convolution):
         kernels = parameters[passenger.weight].flatten(1).double()
         bias = 0.0 if passenger.bias is None else parameters[passenger.bias].double()
@@ -113,3 +127,10 @@ def scale_and_shift(norm: Norm, parameters: Parameters) -> tuple[Tensor, Tensor]
     if norm.bias is not None:
         shift = shift + parameters[norm.bias].double()
     return scale, shift
+
+
+def shift_size(norm: Norm, parameters: Parameters) -> Tensor:
+    """|mean·scale| + |bias|: the magnitudes that the shift is the sum of. Shape (n,)."""
+    scale, _ = scale_and_shift(norm, parameters)
+    size = (parameters[norm.mean].double() * scale).abs()
+    return size if norm.bias is None else size + parameters[norm.bias].double().abs()

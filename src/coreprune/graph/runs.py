@@ -3,16 +3,31 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from coreprune.core.chain import Link
 from coreprune.core.elementwise import identity
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Node, Norm, Parameters, parameters_of
-from coreprune.graph.layer import layer_of, scale_and_shift
+from coreprune.graph.layer import NORM_ROUNDINGS, layer_of, scale_and_shift, shift_size
 
-Fold = tuple[Tensor | float, Tensor | None]
-"""scale·h + shift, of shapes (n,), is what a layer reads."""
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fold:
+    """What a layer reads is scale·h + shift, of shapes (n,).
+
+    Attributes:
+        scale: One number, or shape (n,).
+        shift: None for nothing. Shape (n,).
+        size: The magnitudes that the shift is the sum of. Shape (n,).
+        roundings: Of each term, at most.
+    """
+
+    scale: Tensor | float = 1.0
+    shift: Tensor | None = None
+    size: Tensor | float = 0.0
+    roundings: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +91,14 @@ def links_of(run: Run, parameters: Parameters) -> tuple[Link, ...]:
     return tuple(_links(run, {name: parameters[name].detach().cpu() for name in names}))
 
 
+def precision_of(run: Run, parameters: Parameters) -> torch.dtype:
+    """The coarsest type of a run's tensors: what it runs in."""
+    nodes = [node for group in run.groups for node in _nodes(group)]
+    types = {parameters[name].dtype for node in nodes for name in parameters_of(node)}
+    floating = [dtype for dtype in types if dtype.is_floating_point]
+    return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
+
+
 def _nodes(group: Group) -> Iterator[Node]:
     yield group.producer
     for consumer in group.consumers:
@@ -83,20 +106,25 @@ def _nodes(group: Group) -> Iterator[Node]:
 
 
 def _links(run: Run, parameters: Parameters) -> Iterator[Link]:
-    before: Fold = (1.0, None)
+    before = Fold()
     readers = [group.consumers[0] for group in run.groups[:-1]] + [run.reader]
     for group, reader in zip(run.groups, readers, strict=True):
         ending = _ending(reader)
         rest = replace(reader, passengers=reader.passengers[: len(reader.passengers) - len(ending)])
         layer = layer_of(group, rest, parameters)
-        points, bias = _behind(layer.points, layer.bias, before)
-        yield Link(points=points, bias=bias, activation=layer.activation)
+        link = Link(
+            points=layer.points,
+            bias=layer.bias,
+            activation=layer.activation,
+            bias_size=layer.bias_size,
+            roundings=layer.roundings,
+        )
+        yield _behind(link, before)
         before = _folded(ending, parameters)
     affine = run.reader.affine
     weights = parameters[affine.weight]
     own = weights.new_zeros(len(weights)) if affine.bias is None else parameters[affine.bias]
-    points, bias = _behind(weights, own, before)
-    yield Link(points=points, bias=bias, activation=identity())
+    yield _behind(Link(points=weights, bias=own, activation=identity()), before)
 
 
 def _ending(reader: Consumer) -> tuple[Norm, ...]:
@@ -110,19 +138,29 @@ def _ending(reader: Consumer) -> tuple[Norm, ...]:
 
 
 def _folded(norms: Sequence[Norm], parameters: Parameters) -> Fold:
-    scale: Tensor | float = 1.0
-    shift: Tensor | None = None
+    found = Fold()
     for norm in norms:
-        own, more = scale_and_shift(norm, parameters)
-        scale, shift = own * scale, more if shift is None else own * shift + more
-    return scale, shift
+        scale, shift = scale_and_shift(norm, parameters)
+        found = Fold(
+            scale=scale * found.scale,
+            shift=shift if found.shift is None else scale * found.shift + shift,
+            size=scale.abs() * found.size + shift_size(norm, parameters),
+            roundings=found.roundings + NORM_ROUNDINGS,
+        )
+    return found
 
 
-def _behind(points: Tensor, bias: Tensor, before: Fold) -> tuple[Tensor, Tensor]:
-    """A layer that reads scale·h + shift, as one that reads h. Shapes (n, d) and (n,)."""
-    scale, shift = before
-    wide = points.double()
-    moved = bias.double()
-    if shift is not None:
-        moved = moved + wide @ shift
-    return wide * scale, moved
+def _behind(link: Link, before: Fold) -> Link:
+    """A layer that reads scale·h + shift, as one that reads h."""
+    wide, moved = link.points.double(), link.bias.double()
+    size = moved.abs() if link.bias_size is None else link.bias_size.double()
+    if before.shift is not None:
+        moved = moved + wide @ before.shift
+        size = size + wide.abs() @ before.size
+    return replace(
+        link,
+        points=wide * before.scale,
+        bias=moved,
+        bias_size=size,
+        roundings=link.roundings + before.roundings,
+    )

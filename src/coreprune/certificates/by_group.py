@@ -1,0 +1,127 @@
+"""Certificates of the runs of two networks, each for itself, where no bound of the whole exists."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from coreprune.certificates.asked import Asked
+from coreprune.certificates.judged import holds, vacuous_words
+from coreprune.certificates.precision import named, unbounded
+from coreprune.core.chain import Link
+from coreprune.core.chain_attack import output_attack
+from coreprune.core.chain_pair import pair_bound
+from coreprune.core.chain_rounding import chain_rounding
+from coreprune.errors import ArgumentError
+from coreprune.graph.groups import Group
+from coreprune.graph.runs import links_of, precision_of, runs_of
+from coreprune.queries.bounded import query_set_of, words_of
+from coreprune.result import Certified, CertifiedGroup
+from coreprune.shells.torch_module.subject import Subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunLayers:
+    """The layers of a run and what they run in."""
+
+    links: tuple[Link, ...]
+    precision: torch.dtype
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunBound:
+    """What is proven of a run, whether that says nothing, and the part that pays for rounding."""
+
+    record: CertifiedGroup
+    vacuous: bool = False
+    rounding: float = 0.0
+
+
+def runs_by_name(subject: Subject, groups: Sequence[Group]) -> dict[str, RunLayers]:
+    """The runs of a network.
+
+    Args:
+        subject: The network.
+        groups: Its groups.
+
+    Returns:
+        Their layers by their names.
+    """
+    parameters = subject.graph.parameters
+    return {
+        one.name: RunLayers(
+            links=links_of(one, parameters), precision=precision_of(one, parameters)
+        )
+        for one in runs_of(groups)
+    }
+
+
+def of_groups(
+    originals: Mapping[str, RunLayers], others: Mapping[str, RunLayers], *, asked: Asked, why: str
+) -> Certified:
+    """Certify and attack run by run.
+
+    Args:
+        originals: The original's runs by their names.
+        others: The pruned network's.
+        asked: What for.
+        why: Why there is no bound of the whole network, in words.
+
+    Returns:
+        The certificates.
+    """
+    found = [_of_run(name, run, others.get(name), asked=asked) for name, run in originals.items()]
+    records = [one.record for one in found]
+    bounds = [math.inf if r.certificate is None else r.certificate for r in records]
+    attacks = [math.nan if r.attack is None else r.attack for r in records]
+    return Certified(
+        certificate=torch.tensor(bounds, dtype=torch.float64),
+        attack=torch.tensor(attacks, dtype=torch.float64),
+        holds=all(holds(record, record.attack or 0.0) for record in records),
+        scope=f"group: no bound of the whole network, because {why}",
+        space=f"{words_of(asked.space)}, inputs being those of each group's first layer",
+        vacuous=vacuous_words("groups", torch.tensor([one.vacuous for one in found])),
+        groups=tuple(records),
+        rounding=torch.tensor([one.rounding for one in found], dtype=torch.float64),
+        precision=named(*(run.precision for run in (*originals.values(), *others.values()))),
+    )
+
+
+def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked) -> _RunBound:
+    """One run of groups."""
+
+    def none(reason: str, *, rounding: float = 0.0) -> _RunBound:
+        text = f"not attacked: {reason}"
+        record = CertifiedGroup(name=name, certificate=None, attack=None, reason=text)
+        return _RunBound(record=record, rounding=rounding)
+
+    if other is None:
+        return none("the pruned network has no such group")
+    links = run.links
+    if _ends(links) != _ends(other.links):
+        return none("layers around it have other sizes in the pruned network")
+    try:
+        space = query_set_of(asked.space, (links[0].points.shape[1],))
+        found = pair_bound(
+            links, other.links, space, effort=asked.effort, generator=asked.generator()
+        )
+    except ArgumentError as reason:
+        return none(str(reason))
+    own, more = (chain_rounding(one.links, space, dtype=one.precision) for one in (run, other))
+    rounding = own.outputs + more.outputs
+    bound = found.bound + rounding
+    if not bound.isfinite().all():
+        return none(unbounded(named(run.precision, other.precision)), rounding=math.inf)
+    reached = output_attack(links, other.links, space, generator=asked.generator())
+    return _RunBound(
+        record=CertifiedGroup(
+            name=name, certificate=float(bound.amax()), attack=float(reached.values.amax())
+        ),
+        vacuous=bool((bound > found.high - found.low).any()),
+        rounding=float(rounding.amax()),
+    )
+
+
+def _ends(links: Sequence[Link]) -> tuple[int, int]:
+    return links[0].points.shape[1], len(links[-1].points)

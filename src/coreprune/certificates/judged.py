@@ -1,0 +1,26 @@
+"""Whether an attack beats a certificate, and whether that says anything."""
+
+from torch import Tensor
+
+from coreprune.result import CertifiedGroup
+
+WITHIN = 1e-9
+"""Of the largest value inside the networks: what evaluating an attack in float64 may be off by."""
+
+
+def holds(group: CertifiedGroup, size: float) -> bool:
+    """Whether no attack beats a group's certificate, values inside being of this size."""
+    if group.certificate is None or group.attack is None:
+        return True
+    return group.attack <= group.certificate + WITHIN * size
+
+
+def vacuous_words(what: str, flags: Tensor) -> str:
+    """Where certificates exceed ranges; an empty text where none does."""
+    count = int(flags.sum())
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(flags)} {what}: the certificate exceeds the whole range of the "
+        "original there, so it says nothing"
+    )
