@@ -10,8 +10,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from network_asserts import Snapshot, assert_same_outputs, snapshot, zeroed
 from convolutional import CONVOLUTIONAL
+from network_asserts import Snapshot, assert_same_outputs, snapshot, zeroed
 from networks import CASES as DENSE
 from networks import Case, Counting, Forward, draw, mlp, named, trained_norm
 from torch import nn

@@ -53,13 +53,18 @@ def _apart(consumer: Consumer, parameters: Parameters, *, like: Tensor) -> Tenso
             own = list(scale_and_shift(passenger, parameters))
         else:
             own = [parameters[name].double() for name in parameters_of(passenger)]
-        columns += [column.flatten(1) if column.ndim > 1 else column.expand(len(like))[:, None] for column in own]
+        columns += [
+            column.flatten(1) if column.ndim > 1 else column.expand(len(like))[:, None]
+            for column in own
+        ]
     return torch.cat(columns, dim=1)
 
 
 def _at_borders(consumer: Consumer) -> bool:
     """Whether some of its taps may see zeros instead of a neuron, so that no constant stays one."""
-    convolutions = [one for one in (*consumer.passengers, consumer.affine) if isinstance(one, Convolution)]
+    convolutions = [
+        one for one in (*consumer.passengers, consumer.affine) if isinstance(one, Convolution)
+    ]
     pads = any(side for one in convolutions for pair in one.padding for side in pair)
     return pads or any(isinstance(one, Pool) for one in consumer.passengers)
 
@@ -88,7 +93,7 @@ def lossless_cut(
         shifts=placed(
             group,
             [
-                subset.bias_shift.unflatten(0, (-1, consumer.taps)).sum(1)
+                subset.bias_shift.view(-1, consumer.taps).sum(1)
                 for consumer, subset in zip(group.consumers, removal.subsets, strict=True)
             ],
         ),

@@ -243,9 +243,7 @@ class Run:
         if group.name in self.known:
             self.known[group.name] = tuple(
                 restricted(moments, columns(indices, consumer.taps))
-                for consumer, moments in zip(
-                    group.consumers, self.known[group.name], strict=True
-                )
+                for consumer, moments in zip(group.consumers, self.known[group.name], strict=True)
             )
 
     def _follows_a_cut(self, group: Group) -> bool:
@@ -298,9 +296,7 @@ def _fitted(consumer: Consumer, sums: tuple[MomentSum, CrossSum], parameters: Pa
         moments, mean = uncentred(moments), torch.zeros_like(mean)
     correction = refitted(cross, moments)
     offset = mean - correction @ moments.mean
-    return View(
-        weights=weights + correction, moments=moments, taps=consumer.taps, offset=offset
-    )
+    return View(weights=weights + correction, moments=moments, taps=consumer.taps, offset=offset)
 
 
 def _rows_wanted(groups: Sequence[Group]) -> int:

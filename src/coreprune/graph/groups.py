@@ -34,7 +34,7 @@ Linear = Affine | Convolution
 
 Merge = Add | Multiply
 Passenger = Norm | Elementwise | Pool | Convolution | Merge
-"""What acts on each neuron alone; a convolution is depthwise, a merge is of a neuron with itself."""
+"""What acts on each neuron alone: a convolution is depthwise, a merge of a neuron with itself."""
 
 RIDES_WITH_NONE = "its neurons belong to a layer that is left whole"
 
@@ -311,9 +311,9 @@ class _Search:
         consumers: list[Consumer] = []
         for node in self.graph.nodes:
             known = [places[value] for value in inputs_of(node) if value in places]
-            if not known or node in producers:
-                consumers += [self._consumer(node, one) for one in known if node in producers]
-            elif isinstance(node, Linear) and not self.is_depthwise(node):
+            if not known:
+                continue
+            if isinstance(node, Linear) and not self.is_depthwise(node):
                 consumers.append(self._consumer(node, known[0]))
             elif isinstance(node, Merge) and len(known) == len(node.inputs):
                 places[node.output] = _merged(node, known)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from coreprune.core.elementwise import Activation, affine, compose
-from coreprune.graph.groups import Consumer, Group, Passenger
+from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Add, Convolution, Elementwise, Multiply, Norm, Parameters, Pool
 
 NORM_ROUNDINGS = 16

@@ -136,7 +136,7 @@ def _term(
     *,
     neurons: Mapping[str, int],
 ) -> Term:
-    """A tensor's cost, axis 0 and axis 1 belonging to these groups, in equal parts to each neuron."""
+    """A tensor's cost; axis 0 and axis 1 belong to these groups, in equal parts to each neuron."""
     parts = [
         size if axis > 1 or (owner := owners[axis]) is None else size // neurons[owner]
         for axis, size in enumerate(shape)

@@ -55,7 +55,7 @@ def test_what_is_not_finite_is_infinite(value):
 def watched(model, x, *, names, gradients=True):
     tensors, seen = tensors_of(model), []
     weights = {name: tensors[name] for name in names}
-    with watch_outputs(weights, lambda name, output, axis: seen.append((name, output))):
+    with watch_outputs(weights, lambda *use: seen.append(use[:2])):
         output = run(model, Call(args=(x,)), gradients=gradients)
     return seen, output
 

@@ -4,6 +4,7 @@ from networks import draw
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
 from coreprune.shells.torch_module.patches import PLACES, patch_norms, patches
+from coreprune.shells.torch_module.spatial import moves_of
 
 CASES = {
     "plain": ((2, 3, 6, 7), (5, 3, 3, 3), (), {}),
@@ -23,7 +24,7 @@ def test_a_convolution_is_its_weight_times_its_patches(name):
     shape, kernel, rest, named = CASES[name]
     x, weight = draw(*shape).double(), draw(*kernel).double()
     wanted = CONVOLVE[len(shape) - 2](x, weight, None, *rest, **named)
-    obtained = patches(x, weight, rest, named) @ weight.flatten(1).T
+    obtained = patches(x, moves_of(kernel[2:], rest, named)) @ weight.flatten(1).T
     if wanted[0, 0].numel() <= PLACES:
         torch.testing.assert_close(obtained, wanted.flatten(2).mT.flatten(0, 1))
     else:
@@ -38,9 +39,9 @@ def test_a_convolution_is_its_weight_times_its_patches(name):
 @pytest.mark.parametrize("name", CASES)
 def test_norms_are_those_of_the_patches(name):
     shape, kernel, rest, named = CASES[name]
-    x, weight = draw(*shape).double(), draw(*kernel).double()
-    norms = patch_norms(x, weight, rest, named).flatten()
-    found = torch.linalg.vector_norm(patches(x, weight, rest, named), dim=1)
+    x = draw(*shape).double()
+    norms = patch_norms(x, moves_of(kernel[2:], rest, named)).flatten()
+    found = torch.linalg.vector_norm(patches(x, moves_of(kernel[2:], rest, named)), dim=1)
     if len(found) == len(norms):
         torch.testing.assert_close(found.float(), norms)
     else:
@@ -48,9 +49,9 @@ def test_norms_are_those_of_the_patches(name):
 
 
 def test_places_are_the_same_each_time_and_hold_borders_in_their_proportion():
-    x, weight = torch.ones(400, 1, 8, 8), torch.ones(1, 1, 3, 3)
-    rows = patches(x, weight, (1, 1), {})
-    assert torch.equal(rows, patches(x, weight, (1, 1), {}))
+    x, moves = torch.ones(400, 1, 8, 8), moves_of((3, 3), (1, 1), {})
+    rows = patches(x, moves)
+    assert torch.equal(rows, patches(x, moves))
     assert len(rows) == 400 * PLACES
     inner = (rows.sum(1) == 9).float().mean().item()
     assert inner == pytest.approx(36 / 64, abs=0.01)

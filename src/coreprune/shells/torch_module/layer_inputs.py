@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from coreprune.shells.torch_module.calls import Call, run
 from coreprune.shells.torch_module.patches import patch_norms, patches
+from coreprune.shells.torch_module.spatial import Moves, moves_of
 
 
 def largest_input_norms(
@@ -24,8 +25,8 @@ def largest_input_norms(
         weights: The layers' weight tensors, the very ones that the model uses, by name.
 
     Returns:
-        The largest norm over all rows or patches of all calls, by the weights' names; zero for a layer that
-        was not reached, infinite for NaN.
+        The largest norm over all rows or patches of all calls, by the weights' names; zero for a
+        layer that was not reached, infinite for NaN.
     """
     norms = dict.fromkeys(weights, 0.0)
     names = _named(weights)
@@ -117,14 +118,17 @@ class _Use:
         """What it reads, one row a sum. Shape (..., d)."""
         if self.is_affine:
             return self.source
-        return patches(self._batched(), self.weight, self.rest, self.named)
+        return patches(self._batched(), self._moves())
 
     def norms(self) -> Tensor:
         """Of what it reads, row by row."""
         if self.is_affine:
             sizes: Tensor = torch.linalg.vector_norm(self.source.float(), dim=-1)
             return sizes
-        return patch_norms(self._batched(), self.weight, self.rest, self.named)
+        return patch_norms(self._batched(), self._moves())
+
+    def _moves(self) -> Moves:
+        return moves_of(tuple(self.weight.shape[2:]), self.rest, self.named)
 
     def _batched(self) -> Tensor:
         return self.source if self.source.ndim == self.weight.ndim else self.source[None]
@@ -158,15 +162,11 @@ class _LinearLayers(TorchFunctionMode):
         if func not in self.functions:
             return result
         given = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
-        named = {name: value for name, value in (kwargs or {}).items() if name not in _TENSORS}
         use = _Use(
             source=given["input"],
             weight=given["weight"],
             rest=args[3:],
-            named=named,
+            named=kwargs or {},
             output=result,
         )
         return self.watch(use)  # within a mode's own function the mode is off
-
-
-_TENSORS = frozenset({"input", "weight", "bias"})

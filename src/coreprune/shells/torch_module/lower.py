@@ -38,9 +38,9 @@ from coreprune.shells.torch_module.operators import (
 )
 from coreprune.shells.torch_module.spatial import (
     CONVOLUTIONS,
-    convolution_of,
     hides_a_pair,
     mixed_axes,
+    moves_of,
     takes_extremes,
 )
 
@@ -199,10 +199,7 @@ class _Lowering:
         if self._changes_layout(node):
             return self._layout(node)
         return (
-            self._elementwise(node)
-            or self._pool(node)
-            or self._merge(node)
-            or self._opaque(node)
+            self._elementwise(node) or self._pool(node) or self._merge(node) or self._opaque(node)
         )
 
     def _affine(self, node: fx.Node) -> Affine | None:
@@ -232,6 +229,7 @@ class _Lowering:
         kernel = tuple(weight.meta["val"].shape[2:])
         if len(self.shapes[self._value(source)]) != len(kernel) + 2:
             return None  # without a batch axis
+        moves = moves_of(kernel, node.args[3:], node.kwargs)
         key = self._parameter(weight)
         shift = None if bias is None else self._parameter(bias)
         return Convolution(
@@ -241,7 +239,10 @@ class _Lowering:
             weight=key,
             bias=shift,
             kernel=kernel,
-            **convolution_of(node, kernel),
+            stride=moves.stride,
+            padding=moves.padding,
+            dilation=moves.dilation,
+            groups=moves.groups,
         )
 
     def _pool(self, node: fx.Node) -> Pool | None:

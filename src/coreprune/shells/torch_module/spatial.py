@@ -1,7 +1,7 @@
 """What ATen operators do to the positions behind the channels: convolutions, pools and resizes."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, fx
@@ -36,7 +36,6 @@ _WITH_INDICES = {
     "max_pool2d_with_indices": 2,
     "max_pool3d_with_indices": 3,
 }
-_REDUCTIONS = frozenset({"amax", "amin", "mean"})
 _DIVISOR = 6
 """Which argument of an average pool divides by another number than that of the entries."""
 
@@ -60,17 +59,8 @@ def mixed_axes(node: fx.Node) -> tuple[Extents, Extents] | None:
     rank = source.meta["val"].ndim
     if name in _POOLS:
         return None if _divides_otherwise(node) else (_last(_POOLS[name], rank), ())
-    if name in _REDUCTIONS:
-        return _reduced(node, rank)
-    if name == "pad":
-        return _padded(node, rank)
-    if name == "select":
-        axis = (int(node.args[1]) % rank,)  # type: ignore[arg-type]
-        return axis, axis
-    if name == "slice" and not is_whole_slice(node):
-        axis = (int(node.args[1] if len(node.args) > 1 else 0) % rank,)  # type: ignore[arg-type]
-        return axis, ()
-    return None
+    told = _TOLD.get(name)
+    return None if told is None else told(node, rank)
 
 
 def takes_extremes(node: fx.Node) -> bool:
@@ -105,7 +95,7 @@ def _divides_otherwise(node: fx.Node) -> bool:
 def _reduced(node: fx.Node, rank: int) -> tuple[Extents, Extents] | None:
     given = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
     keeps = node.args[2] if len(node.args) > 2 else node.kwargs.get("keepdim", False)
-    axes = [given] if isinstance(given, int) else list(given or ())  # type: ignore[arg-type, call-overload]
+    axes = [given] if isinstance(given, int) else list(given or ())  # type: ignore[arg-type]
     if not axes:
         return None
     mixed = tuple(sorted(axis % rank for axis in axes))
@@ -123,53 +113,79 @@ def _padded(node: fx.Node, rank: int) -> tuple[Extents, Extents] | None:
     return tuple(sorted(axes)), ()
 
 
-def convolution_of(node: fx.Node, kernel: Extents) -> dict[str, Any]:
-    """How a convolution moves over its input.
+def _selected(node: fx.Node, rank: int) -> tuple[Extents, Extents]:
+    axis = (int(node.args[1]) % rank,)  # type: ignore[arg-type]
+    return axis, axis
+
+
+def _sliced(node: fx.Node, rank: int) -> tuple[Extents, Extents] | None:
+    if is_whole_slice(node):
+        return None
+    axis = node.args[1] if len(node.args) > 1 else 0
+    return (int(axis) % rank,), ()  # type: ignore[arg-type]
+
+
+_TOLD = {
+    **dict.fromkeys(("amax", "amin", "mean"), _reduced),
+    "pad": _padded,
+    "select": _selected,
+    "slice": _sliced,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """How a convolution moves over its input, axis by axis; see `graph.ir.Convolution`."""
+
+    kernel: Extents
+    stride: Extents
+    padding: tuple[tuple[int, int], ...]
+    dilation: Extents
+    groups: int = 1
+
+    def places(self, sizes: Extents) -> Extents:
+        """How many patches an input of these sizes has along each axis."""
+        return tuple(
+            (size + before + after - gap * (extent - 1) - 1) // step + 1
+            for size, (before, after), gap, extent, step in zip(
+                sizes, self.padding, self.dilation, self.kernel, self.stride, strict=True
+            )
+        )
+
+
+def moves_of(kernel: Extents, rest: Sequence[Any], named: Mapping[str, Any]) -> Moves:
+    """The moves that a call describes.
 
     Args:
-        node: One of `CONVOLUTIONS`.
-        kernel: The extent of its patch.
+        kernel: The extent of its patches.
+        rest: The positional arguments behind the bias.
+        named: The keyword arguments.
 
     Returns:
-        The arguments stride, padding, dilation and groups of `Convolution`.
+        The moves, defaults filled in.
     """
-    stride, padding, dilation, groups = moves_of(node.args[3:], dict(node.kwargs))
-    return described(kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
-
-
-def moves_of(rest: Sequence[Any], named: dict[str, Any]) -> tuple[Any, Any, Any, int]:
-    """Stride, padding, dilation and groups of a call behind its bias, defaults filled in."""
     order = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
     given = dict(zip(order, rest, strict=False)) | {k: v for k, v in named.items() if k in order}
     stride, padding, dilation, groups = (order | given).values()
-    return stride, padding, dilation, int(groups)
+    gaps = _each(dilation, len(kernel))
+    return Moves(
+        kernel=kernel,
+        stride=_each(stride, len(kernel)),
+        padding=_around(kernel, padding, gaps),
+        dilation=gaps,
+        groups=int(groups),
+    )
 
 
-def described(
-    kernel: Extents, *, stride: Any, padding: Any, dilation: Any, groups: int
-) -> dict[str, Any]:
-    """The same as tuples with one entry an axis."""
-    count = len(kernel)
-    steps, gaps = _each(stride, count), _each(dilation, count)
+def _around(kernel: Extents, padding: Any, dilation: Extents) -> tuple[tuple[int, int], ...]:  # noqa: ANN401
+    """Zeros before and after each axis."""
     if padding == "same":
-        totals = [gap * (size - 1) for gap, size in zip(gaps, kernel, strict=True)]
-        around = tuple((total // 2, total - total // 2) for total in totals)
-    else:
-        sides = (0,) * count if padding == "valid" else _each(padding, count)
-        around = tuple((side, side) for side in sides)
-    return {"stride": steps, "padding": around, "dilation": gaps, "groups": groups}
+        totals = [gap * (size - 1) for gap, size in zip(dilation, kernel, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    sides = _each(0 if padding == "valid" else padding, len(kernel))
+    return tuple((side, side) for side in sides)
 
 
-def _each(value: Any, count: int) -> Extents:
+def _each(value: Any, count: int) -> Extents:  # noqa: ANN401
     entries = tuple(value) if isinstance(value, list | tuple) else (value,)
     return entries * count if len(entries) == 1 else entries
-
-
-def positions(sizes: Extents, moves: dict[str, Any], kernel: Extents) -> Extents:
-    """How many patches there are along each axis."""
-    return tuple(
-        math.floor((size + before + after - gap * (extent - 1) - 1) / step) + 1
-        for size, (before, after), gap, extent, step in zip(
-            sizes, moves["padding"], moves["dilation"], kernel, moves["stride"], strict=True
-        )
-    )
