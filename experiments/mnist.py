@@ -41,7 +41,7 @@ SERVED = {
 
 
 class NoDataError(RuntimeError):
-    """MNIST is nowhere to be had; the message lists what was tried."""
+    """Data or weights are nowhere to be had; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
