@@ -10,6 +10,7 @@ from coreprune.inspection import inspect
 from coreprune.pricing import curve
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
+from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.box import Box
 from coreprune.queries.ellipsoid import Ellipsoid
 from coreprune.queries.gaussian import Gaussian
@@ -33,6 +34,7 @@ from coreprune.sizes.curve import CurvePoint
 __all__ = [
     "ArgumentError",
     "Ball",
+    "BatchNormMatched",
     "Box",
     "Budget",
     "Certified",

@@ -1,6 +1,7 @@
 """What the words of the command line's options mean."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,6 +12,7 @@ from coreprune.budget import Budget, Keep
 from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.laws.calls import Law
 from coreprune.queries.ball import Ball
+from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.bounded import Space
 from coreprune.queries.box import Box
 from coreprune.queries.gaussian import Gaussian
@@ -20,7 +22,8 @@ from coreprune.queries.sphere import Sphere
 from coreprune.repair import Repair
 
 LAWS = (
-    "gaussian:σ, impressions:σ, ball:β, sphere:β, box:LOW:HIGH, or a .npy or .npz file of samples"
+    "gaussian:σ, impressions:σ, batch_norm:EXAMPLES, ball:β, sphere:β, box:LOW:HIGH, "
+    "or a .npy or .npz file of samples"
 )
 
 
@@ -75,13 +78,19 @@ def law_of(words: str) -> Law:
             return Gaussian(*numbers)
         case "impressions", [] | [_]:
             return Impressions(deviation=numbers[0] if numbers else 1.0)
-        case "ball", [radius]:
-            return Ball(radius)
-        case "sphere", [radius]:
-            return Sphere(radius)
+        case "batch_norm", [] | [_]:
+            return _matched(numbers)
+        case "ball" | "sphere", [radius]:
+            return Ball(radius) if kind == "ball" else Sphere(radius)
         case "box", [low, high]:
             return Box(low, high)
     raise ArgumentError(f"queries must be {LAWS}; got {words!r}")
+
+
+def _matched(numbers: Sequence[float]) -> BatchNormMatched:
+    """As many queries as the number says; the law itself refuses 2.5 of them."""
+    examples = [int(number) if number.is_integer() else number for number in numbers]
+    return BatchNormMatched(**{"examples": examples[0]} if examples else {})  # type: ignore[arg-type]
 
 
 def _numbers(texts: list[str]) -> list[float] | None:

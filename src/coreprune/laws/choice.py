@@ -9,10 +9,14 @@ import torch
 from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, first_points, only_input
 from coreprune.laws.chains import chained, remembers
+from coreprune.laws.matched import remembers_inputs
 from coreprune.queries.ball import Ball
+from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.shells.torch_module.subject import Subject
+
+REMEMBERED = "because batch normalisations remember what inputs are like"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +52,18 @@ def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -
         return Choice(law=Gaussian(deviation), why="as queries says")
     if queries is not None:
         return Choice(law=queries, why="as queries says")
+    return _default(subject, groups)
+
+
+def _default(subject: Subject, groups: Sequence[Group]) -> Choice:
     if remembers(groups, chained(subject.graph, groups)):
-        return Choice(law=None, why="because batch normalisations remember what inputs are like")
+        return Choice(law=None, why=REMEMBERED)
     example = only_input(subject.call)
     if example is None:
         why = "because the network's input is not one of floating-point type with a batch axis"
         return Choice(law=Gaussian(), why=why)
+    if example.ndim > 2 and remembers_inputs(subject, example):
+        return Choice(law=BatchNormMatched(), why=REMEMBERED)
     if first_points(subject.graph) is None:
         return Choice(law=Gaussian(), why="because no layer reads the network's input as it is")
     rms = float(example.double().square().mean().sqrt())
