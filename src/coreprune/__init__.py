@@ -12,6 +12,7 @@ from coreprune.prune import prune
 from coreprune.queries.ball import Ball
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.box import Box
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.ellipsoid import Ellipsoid
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
@@ -40,6 +41,7 @@ __all__ = [
     "Certified",
     "CertifiedGroup",
     "CurvePoint",
+    "DeadLeaves",
     "Ellipsoid",
     "FileFormatError",
     "Finetuned",

@@ -15,6 +15,7 @@ from coreprune.queries.ball import Ball
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.bounded import Space
 from coreprune.queries.box import Box
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
@@ -22,8 +23,8 @@ from coreprune.queries.sphere import Sphere
 from coreprune.repair import Repair
 
 LAWS = (
-    "gaussian:σ, impressions:σ, batch_norm:EXAMPLES, ball:β, sphere:β, box:LOW:HIGH, "
-    "or a .npy or .npz file of samples"
+    "gaussian:σ, impressions:σ, dead_leaves:σ, batch_norm:EXAMPLES, ball:β, sphere:β, "
+    "box:LOW:HIGH, or a .npy or .npz file of samples"
 )
 
 
@@ -74,8 +75,8 @@ def law_of(words: str) -> Law:
     kind, *texts = words.split(":")
     numbers = _numbers(texts)
     match kind, numbers:
-        case "gaussian", [] | [_]:
-            return Gaussian(*numbers)
+        case "gaussian" | "dead_leaves", [] | [_]:
+            return Gaussian(*numbers) if kind == "gaussian" else DeadLeaves(*numbers)
         case "impressions", [] | [_]:
             return Impressions(deviation=numbers[0] if numbers else 1.0)
         case "batch_norm", [] | [_]:

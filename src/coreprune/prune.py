@@ -79,7 +79,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             the radii as well. By default radii come from the largest example, and the law from the
             model: what batch normalisations remember (in closed form, or as `BatchNormMatched`
             where inputs are images), else `Impressions` of a network whose first layer reads its
-            input as it is, else standard normal inputs.
+            input as it is, else `DeadLeaves` for images, else standard normal inputs.
         round_to: Widths become multiples of this where the method's width is exact and as many
             neurons are alive on the ball.
         skip: Names of layers whose neurons all stay, or of modules that hold such layers.

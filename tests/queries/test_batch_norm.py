@@ -1,9 +1,7 @@
-import dataclasses
-
 import pytest
 import torch
 
-from coreprune import ArgumentError, BatchNormMatched
+from coreprune import ArgumentError, BatchNormMatched, DeadLeaves
 from coreprune.queries.batch_norm import LEAST_SHARE, Statistics, mismatch
 
 MEANS, VARIANCES = torch.tensor([1.0, -2.0, 0.0]), torch.tensor([0.5, 4.0, 1.0])
@@ -27,6 +25,23 @@ def test_a_batch_gets_the_means_and_variances_that_are_remembered(shape):
     torch.testing.assert_close(layer.variance, VARIANCES, atol=0.05, rtol=0)
     assert x.dtype == torch.float32
     assert not x.requires_grad
+
+
+def test_the_deviation_is_the_unit_of_the_input():
+    """Inputs in units of a hundredth take the same way."""
+
+    def hundredfold(x):
+        return seen(x / 100)
+
+    x = made(BatchNormMatched(steps=20), 8, 3, 4, 4)
+    y = made(BatchNormMatched(steps=20, deviation=100.0), 8, 3, 4, 4, statistics=hundredfold)
+    torch.testing.assert_close(y, 100 * x, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 6), (4, 3, 6, 6)])
+def test_inputs_with_axes_start_as_pictures(shape):
+    x = made(BatchNormMatched(steps=0, deviation=2.0), *shape)
+    assert torch.equal(x, DeadLeaves(2.0).sample(shape, generator=torch.Generator().manual_seed(0)))
 
 
 def test_more_steps_come_nearer():
@@ -115,6 +130,7 @@ def test_every_step_is_told():
         ({"batch": 1}, "batch must be a whole number of at least 2"),
         ({"rate": 0.0}, "rate must be positive"),
         ({"rate": "x"}, "rate must be positive"),
+        ({"deviation": -1.0}, "deviation must be positive"),
     ],
 )
 def test_bad_numbers_are_named(arguments, words):
@@ -124,5 +140,4 @@ def test_bad_numbers_are_named(arguments, words):
 
 def test_words_tell_how_many_and_how():
     words = BatchNormMatched(examples=64, steps=7).words
-    assert words.startswith("64 inputs moved from noise in 7 steps")
-    assert dataclasses.replace(BatchNormMatched(), steps=3).steps == 3
+    assert words.startswith("64 inputs moved from random pictures in 7 steps")

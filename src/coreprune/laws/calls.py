@@ -13,6 +13,7 @@ from coreprune.progress import Progress, silent
 from coreprune.queries.ball import Ball
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.box import Box
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Conviction, Impressions
 from coreprune.queries.samples import Samples
@@ -24,7 +25,7 @@ from coreprune.shells.torch_module.subject import Subject
 FEWEST, MOST, NUMBERS = 32, 1024, 2**20
 """Queries in one call, where the model takes such batches: as many as hold so many numbers."""
 
-Law = Ball | BatchNormMatched | Box | Gaussian | Impressions | Samples | Sphere
+Law = Ball | BatchNormMatched | Box | DeadLeaves | Gaussian | Impressions | Samples | Sphere
 
 Sample = Callable[[tuple[int, ...]], Tensor]
 

@@ -1,6 +1,5 @@
 """Inputs that batch normalisations take for the data: made from what they remember of it."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,8 @@ from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
 from coreprune.queries.ball import check_positive
+from coreprune.queries.dead_leaves import DeadLeaves
+from coreprune.queries.gaussian import Gaussian
 
 LEAST_SHARE = 1e-3
 """The least variance that a channel counts with, as a share of its layer's mean variance: one that
@@ -42,9 +43,10 @@ StatisticsOf = Callable[[Tensor], Sequence[Statistics]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchNormMatched:
-    """Noise images moved until every batch normalisation sees the statistics it remembers.
+    """Pictures moved until every batch normalisation sees the statistics it remembers.
 
-    From x₀ ~ N(0, I), `steps` steps of Adam with its rate falling on a cosine descend
+    From x₀ of the law `DeadLeaves` (standard normal where inputs have no axes but their channels)
+    `steps` steps of Adam descend
 
         L(x) = Σ_layers mean_c ( (μ_c − m_c)² / v_c + (σ_c − √v_c)² / v_c ),
 
@@ -55,8 +57,9 @@ class BatchNormMatched:
     Attributes:
         examples: How many images are made, at least 2.
         steps: How many steps each takes.
-        rate: The first step's length, in the units of the input.
+        rate: The length of a step as a share of the deviation.
         batch: How many images are matched together, at least 2; fewer where images are large.
+        deviation: σ > 0 of the entries of x₀, in the units of the input.
 
     References:
         Cai et al. 2020, "ZeroQ: A Novel Zero Shot Quantization Framework"; Yin et al. 2020,
@@ -67,6 +70,7 @@ class BatchNormMatched:
     steps: int = 150
     rate: float = 0.1
     batch: int = 128
+    deviation: float = 1.0
 
     def __post_init__(self) -> None:
         for name, least in (("examples", 2), ("steps", 0), ("batch", 2)):
@@ -76,12 +80,13 @@ class BatchNormMatched:
                     f"{name} must be a whole number of at least {least}, got {value!r}"
                 )
         check_positive("rate", self.rate)
+        check_positive("deviation", self.deviation)
 
     @property
     def words(self) -> str:
         """The law, for people."""
         return (
-            f"{self.examples} inputs moved from noise in {self.steps} steps until batch "
+            f"{self.examples} inputs moved from random pictures in {self.steps} steps until batch "
             "normalisations see the means and variances they remember"
         )
 
@@ -104,18 +109,18 @@ class BatchNormMatched:
         Returns:
             The queries.
         """
-        queries = torch.randn(shape, generator=generator).requires_grad_()
-        optimizer = torch.optim.Adam([queries], lr=self.rate)
+        pictures = DeadLeaves().sample if len(shape) > 2 else Gaussian().sample
+        scaled = pictures(shape, generator=generator)
+        optimizer = torch.optim.Adam([scaled.requires_grad_()], lr=self.rate)
         for taken in range(self.steps):
-            falling = 0.5 + 0.5 * math.cos(math.pi * taken / self.steps)
-            optimizer.param_groups[0]["lr"] = self.rate * falling
             with torch.enable_grad():
-                (gradient,) = torch.autograd.grad(mismatch(statistics(queries)), queries)
-            queries.grad = gradient.nan_to_num(0.0, 0.0, 0.0)
+                loss = mismatch(statistics(self.deviation * scaled))
+                (gradient,) = torch.autograd.grad(loss, scaled)
+            scaled.grad = gradient.nan_to_num(0.0, 0.0, 0.0)
             optimizer.step()
             if step is not None:
                 step(taken + 1)
-        return queries.detach()
+        return self.deviation * scaled.detach()
 
 
 def mismatch(layers: Sequence[Statistics]) -> Tensor:
