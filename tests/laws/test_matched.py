@@ -202,5 +202,5 @@ def test_networks_of_images_are_pruned_under_it(method, count):
     assert ("matching batch normalisations" in told) is (method == "optimal")
     assert len(count) == (4 if method == "optimal" else 0)  # three to choose by, one to measure
     if method == "optimal":
-        assert result.law.startswith("24 inputs moved from random pictures in 20 steps")
+        assert result.law.startswith("24 inputs moved from random pictures in 20 steps at most")
         assert 0 < result.measured_error < result.output_spread

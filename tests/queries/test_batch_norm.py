@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from coreprune import ArgumentError, BatchNormMatched, DeadLeaves
-from coreprune.queries.batch_norm import LEAST_SHARE, Statistics, mismatch
+from coreprune.queries.batch_norm import ENOUGH, LEAST_SHARE, Statistics, mismatch
 
 MEANS, VARIANCES = torch.tensor([1.0, -2.0, 0.0]), torch.tensor([0.5, 4.0, 1.0])
 
@@ -20,9 +20,10 @@ def made(law, *shape, statistics=seen, seed=0, step=None):
 @pytest.mark.parametrize("shape", [(32, 3), (8, 3, 4, 4)])
 def test_a_batch_gets_the_means_and_variances_that_are_remembered(shape):
     x = made(BatchNormMatched(steps=200), *shape)
+    assert mismatch(seen(x)) <= ENOUGH
     (layer,) = seen(x)
-    torch.testing.assert_close(layer.mean, MEANS, atol=0.02, rtol=0)
-    torch.testing.assert_close(layer.variance, VARIANCES, atol=0.05, rtol=0)
+    torch.testing.assert_close(layer.mean, MEANS, atol=0.05, rtol=0)
+    torch.testing.assert_close(layer.variance, VARIANCES, atol=0.15, rtol=0)
     assert x.dtype == torch.float32
     assert not x.requires_grad
 
@@ -109,6 +110,13 @@ def test_without_gradients_around_it_the_steps_are_taken_all_the_same():
     assert torch.equal(free, held)
 
 
+def test_what_is_matched_takes_no_more_steps():
+    told = []
+    x = made(BatchNormMatched(steps=500), 8, 3, 4, 4, step=told.append)
+    assert 10 < told[-1] < 400
+    assert torch.equal(x, made(BatchNormMatched(steps=told[-1]), 8, 3, 4, 4))
+
+
 def test_the_generator_decides():
     first, again, other = (made(BatchNormMatched(steps=3), 4, 3, seed=s) for s in (0, 0, 1))
     assert torch.equal(first, again)
@@ -140,4 +148,4 @@ def test_bad_numbers_are_named(arguments, words):
 
 def test_words_tell_how_many_and_how():
     words = BatchNormMatched(examples=64, steps=7).words
-    assert words.startswith("64 inputs moved from random pictures in 7 steps")
+    assert words.startswith("64 inputs moved from random pictures in 7 steps at most")

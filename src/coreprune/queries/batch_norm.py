@@ -16,6 +16,10 @@ LEAST_SHARE = 1e-3
 """The least variance that a channel counts with, as a share of its layer's mean variance: one that
 never changed must not outweigh all others."""
 
+ENOUGH = 1e-4
+"""The mismatch a layer at which a batch counts as matched: statistics are within a hundredth of the
+remembered deviations."""
+
 SMALLEST = 1e-12
 """The least variance of all, where a layer's variances are all zero."""
 
@@ -46,7 +50,7 @@ class BatchNormMatched:
     """Pictures moved until every batch normalisation sees the statistics it remembers.
 
     From x₀ of the law `DeadLeaves` (standard normal where inputs have no axes but their channels)
-    `steps` steps of Adam descend
+    at most `steps` steps of Adam descend
 
         L(x) = Σ_layers mean_c ( (μ_c − m_c)² / v_c + (σ_c − √v_c)² / v_c ),
 
@@ -56,7 +60,7 @@ class BatchNormMatched:
 
     Attributes:
         examples: How many images are made, at least 2.
-        steps: How many steps each takes.
+        steps: How many steps each takes at most; fewer where the statistics are met before.
         rate: The length of a step as a share of the deviation.
         batch: How many images are matched together, at least 2; fewer where images are large.
         deviation: σ > 0 of the entries of x₀, in the units of the input.
@@ -86,8 +90,8 @@ class BatchNormMatched:
     def words(self) -> str:
         """The law, for people."""
         return (
-            f"{self.examples} inputs moved from random pictures in {self.steps} steps until batch "
-            "normalisations see the means and variances they remember"
+            f"{self.examples} inputs moved from random pictures in {self.steps} steps at most "
+            "until batch normalisations see the means and variances they remember"
         )
 
     def sample(
@@ -114,7 +118,10 @@ class BatchNormMatched:
         optimizer = torch.optim.Adam([scaled.requires_grad_()], lr=self.rate)
         for taken in range(self.steps):
             with torch.enable_grad():
-                loss = mismatch(statistics(self.deviation * scaled))
+                layers = statistics(self.deviation * scaled)
+                loss = mismatch(layers)
+                if float(loss.detach()) <= ENOUGH * len(layers):
+                    break
                 (gradient,) = torch.autograd.grad(loss, scaled)
             scaled.grad = gradient.nan_to_num(0.0, 0.0, 0.0)
             optimizer.step()
