@@ -71,7 +71,7 @@ class BatchNormMatched:
     """
 
     examples: int = 512
-    steps: int = 150
+    steps: int = 80
     rate: float = 0.1
     batch: int = 128
     deviation: float = 1.0
