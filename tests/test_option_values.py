@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from coreprune import ArgumentError, Box, FileFormatError, Impressions
+from coreprune import (
+    ArgumentError,
+    Ball,
+    BatchNormMatched,
+    Box,
+    DeadLeaves,
+    FileFormatError,
+    Gaussian,
+    Impressions,
+    Sphere,
+)
 from coreprune.option_values import law_of
 
 
@@ -27,12 +37,25 @@ def test_several_arrays_are_refused(tmp_path):
 
 def test_words_name_laws_and_their_numbers():
     assert law_of("impressions:0.5") == Impressions(deviation=0.5)
+    assert law_of("dead_leaves:0.5") == DeadLeaves(0.5)
+    assert law_of("gaussian") == Gaussian()
+    assert law_of("batch_norm") == BatchNormMatched()
+    assert law_of("batch_norm:64") == BatchNormMatched(examples=64)
+    assert (law_of("ball:2"), law_of("sphere:3")) == (Ball(2.0), Sphere(3.0))
     box = law_of("box:-1:2")
     assert isinstance(box, Box)
     assert (box.low, box.high) == (-1.0, 2.0)
 
 
-@pytest.mark.parametrize("words", ["", "luck", "ball", "ball:x", "ball:1:2", "box:1", "gaussian:x"])
+def test_half_a_query_is_refused():
+    with pytest.raises(ArgumentError, match="examples must be a whole number"):
+        law_of("batch_norm:2.5")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "luck", "ball", "ball:x", "ball:1:2", "box:1", "gaussian:x", "batch_norm:1:2"],
+)
 def test_other_words_are_refused(words):
     with pytest.raises(ArgumentError, match="queries must be gaussian:σ"):
         law_of(words)

@@ -10,7 +10,9 @@ from coreprune.inspection import inspect
 from coreprune.pricing import curve
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
+from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.box import Box
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.ellipsoid import Ellipsoid
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
@@ -33,11 +35,13 @@ from coreprune.sizes.curve import CurvePoint
 __all__ = [
     "ArgumentError",
     "Ball",
+    "BatchNormMatched",
     "Box",
     "Budget",
     "Certified",
     "CertifiedGroup",
     "CurvePoint",
+    "DeadLeaves",
     "Ellipsoid",
     "FileFormatError",
     "Finetuned",

@@ -1,6 +1,7 @@
 """What the words of the command line's options mean."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,8 +12,10 @@ from coreprune.budget import Budget, Keep
 from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.laws.calls import Law
 from coreprune.queries.ball import Ball
+from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.bounded import Space
 from coreprune.queries.box import Box
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
@@ -20,7 +23,8 @@ from coreprune.queries.sphere import Sphere
 from coreprune.repair import Repair
 
 LAWS = (
-    "gaussian:σ, impressions:σ, ball:β, sphere:β, box:LOW:HIGH, or a .npy or .npz file of samples"
+    "gaussian:σ, impressions:σ, dead_leaves:σ, batch_norm:EXAMPLES, ball:β, sphere:β, "
+    "box:LOW:HIGH, or a .npy or .npz file of samples"
 )
 
 
@@ -71,17 +75,23 @@ def law_of(words: str) -> Law:
     kind, *texts = words.split(":")
     numbers = _numbers(texts)
     match kind, numbers:
-        case "gaussian", [] | [_]:
-            return Gaussian(*numbers)
+        case "gaussian" | "dead_leaves", [] | [_]:
+            return Gaussian(*numbers) if kind == "gaussian" else DeadLeaves(*numbers)
         case "impressions", [] | [_]:
             return Impressions(deviation=numbers[0] if numbers else 1.0)
-        case "ball", [radius]:
-            return Ball(radius)
-        case "sphere", [radius]:
-            return Sphere(radius)
+        case "batch_norm", [] | [_]:
+            return _matched(numbers)
+        case "ball" | "sphere", [radius]:
+            return Ball(radius) if kind == "ball" else Sphere(radius)
         case "box", [low, high]:
             return Box(low, high)
     raise ArgumentError(f"queries must be {LAWS}; got {words!r}")
+
+
+def _matched(numbers: Sequence[float]) -> BatchNormMatched:
+    """As many queries as the number says; the law itself refuses 2.5 of them."""
+    examples = [int(number) if number.is_integer() else number for number in numbers]
+    return BatchNormMatched(**{"examples": examples[0]} if examples else {})  # type: ignore[arg-type]
 
 
 def _numbers(texts: list[str]) -> list[float] | None:

@@ -13,7 +13,7 @@ from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.prices import PriceList, price_list
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.groups import Group, Partition, find_groups
-from coreprune.laws.calls import Law
+from coreprune.laws.calls import Law, make_ready
 from coreprune.laws.choice import choose_law
 from coreprune.laws.space import QuerySpace, query_space
 from coreprune.progress import Progress
@@ -89,6 +89,7 @@ def survey(
     moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(options.seed))
     prices = PriceList()
     if follows_a_path(options.method):
+        make_ready(moments.law, subject, seed=moments.seed, tell=tell)
         tell("pricing every size", 0, 1)
         prices = price_list(moments, options.method)
     note = prices.responses.note

@@ -1,7 +1,7 @@
 """The one natural way through: model, graph, groups, moments, path, budget, cut, result."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -22,11 +22,13 @@ from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, chain_of, proof_of
 from coreprune.prospect import Options, Prospect, survey
+from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.impressions import Impressions
 from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair, Repaired
 from coreprune.repair import repair as teach
 from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
+from coreprune.shells.torch_module.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import copied, with_tensors
@@ -77,8 +79,9 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             for methods with a law is "bottom_up", so that later layers see what earlier cuts left.
         queries: The inputs to plan for: a law, of which `Ball`, `Sphere`, `Box` and `Samples` set
             the radii as well. By default radii come from the largest example, and the law from the
-            model: moments matched to what batch normalisations remember, else `Impressions` of a
-            network whose first layer reads its input as it is, else standard normal inputs.
+            model: what batch normalisations remember (in closed form, or as `BatchNormMatched`
+            where inputs are images), else `Impressions` of a network whose first layer reads its
+            input as it is, else `DeadLeaves` for images, else standard normal inputs.
         round_to: Widths become multiples of this where the method's width is exact and as many
             neurons are alive on the ball.
         skip: Names of layers whose neurons all stay, or of modules that hold such layers.
@@ -140,7 +143,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     change = None
     if prices or repaired is not None:
         tell("measuring", 0, 1)
-        fresh = drawn(prospect.moments.law, subject, seed=int(seed) + 1, examples=MEASURED)
+        fresh = _fresh(prospect, seed=int(seed) + 1, tell=tell)
         change = output_change(subject.working, copied(small).eval(), fresh)
     if proof is None:
         tell("certifying", 0, 1)
@@ -279,11 +282,21 @@ def _expected(records: Iterable[GroupRecord], prospect: Prospect) -> float | Non
     return math.hypot(*known) if len(known) == len(errors) else None
 
 
+def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:
+    """Queries that chose nothing: of those that are dear to make one batch."""
+    law = prospect.moments.law
+    if isinstance(law, BatchNormMatched):
+        law = replace(law, examples=min(law.examples, law.batch))
+    return drawn(law, prospect.subject, seed=seed, examples=MEASURED, tell=tell)
+
+
 def _repaired(
     prospect: Prospect, small: nn.Module, *, settings: Repair, tell: Progress
 ) -> Repaired:
     """The pruned network, taught by the original on queries that chose nothing."""
     law, seed = prospect.moments.law, prospect.moments.seed + 2
+    if isinstance(law, BatchNormMatched):  # dear to make: those that chose are seen again
+        seed = prospect.moments.seed
     if isinstance(law, Impressions):  # in training its steps took most of the time for nothing
         law = replace(law, steps=0)
     calls = calls_of(law, prospect.subject, seed=seed, endless=True, most=REPAIRED)

@@ -9,7 +9,17 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 from torch.utils.data import DataLoader, TensorDataset
 
-from coreprune import ArgumentError, Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
+from coreprune import (
+    ArgumentError,
+    Ball,
+    Box,
+    DeadLeaves,
+    Gaussian,
+    Impressions,
+    Samples,
+    Sphere,
+    prune,
+)
 from coreprune.laws.calls import (
     MOST,
     calls_of,
@@ -24,6 +34,7 @@ from coreprune.shells.torch_module.subject import prepare
 LAWS = {
     "ball": Ball(2.0),
     "box": Box(-1.0, 1.0),
+    "dead leaves": DeadLeaves(),
     "gaussian": Gaussian(),
     "impressions": Impressions(),
     "sphere": Sphere(2.0),

@@ -8,7 +8,17 @@ import torch
 from networks import Forward, draw, mlp, named, trained_norm
 from torch import nn
 
-from coreprune import Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
+from coreprune import (
+    Ball,
+    BatchNormMatched,
+    Box,
+    DeadLeaves,
+    Gaussian,
+    Impressions,
+    Samples,
+    Sphere,
+    prune,
+)
 from coreprune.graph.groups import find_groups
 from coreprune.laws.choice import choose_law
 from coreprune.shells.torch_module.subject import prepare
@@ -24,7 +34,16 @@ def with_norm():
 
 
 @pytest.mark.parametrize(
-    "law", [Box(-1.0, 1.0), Gaussian(2.0), Impressions(), Samples(draw(9, 6)), Sphere(2.0)]
+    "law",
+    [
+        BatchNormMatched(),
+        Box(-1.0, 1.0),
+        DeadLeaves(),
+        Gaussian(2.0),
+        Impressions(),
+        Samples(draw(9, 6)),
+        Sphere(2.0),
+    ],
 )
 @pytest.mark.parametrize("make", [with_norm, lambda: mlp(6, 12, 3)], ids=["norm", "plain"])
 def test_the_users_law_is_taken(law, make):
@@ -75,13 +94,13 @@ def test_half_precision_examples_do_not_overflow_their_square():
 @pytest.mark.parametrize(
     ("net", "args"),
     [
-        (named(c=nn.Conv2d(1, 2, 3), f=nn.Flatten(), m=mlp(32, 12, 3)), (draw(4, 1, 6, 6),)),
+        (named(c=nn.Conv1d(1, 2, 3), f=nn.Flatten(), m=mlp(8, 12, 3)), (draw(4, 1, 6),)),
         (named(e=nn.Embedding(5, 6), n=mlp(6, 12, 3)), (torch.tensor([1, 2]),)),
         (Forward(lambda m, x, y: m.n(x) + y, n=mlp(6, 12, 3)), (draw(4, 6), draw(4, 3))),
         (mlp(6, 12, 3), (draw(4, 5, 6),)),
         (mlp(6, 12, 3), (draw(6),)),
     ],
-    ids=["images", "integers", "two inputs", "sequences", "no batch"],
+    ids=["signals", "integers", "two inputs", "sequences", "no batch"],
 )
 def test_other_networks_take_standard_normal_inputs(net, args):
     found = chosen(net, *args)
@@ -90,6 +109,45 @@ def test_other_networks_take_standard_normal_inputs(net, args):
     if len(args) > 1 or args[0].ndim < 2 or not args[0].is_floating_point():
         kind = "input is not one of floating-point type"
     assert kind in found.why
+
+
+def convolutional(norm=nn.Identity):
+    return named(c=nn.Conv2d(1, 2, 3), n=norm(), f=nn.Flatten(), m=mlp(32, 12, 3)).eval()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_images_take_what_batch_normalisations_remember(scale):
+    found = chosen(convolutional(lambda: nn.BatchNorm2d(2)), scale * draw(4, 1, 6, 6))
+    rms = scale * float(draw(4, 1, 6, 6).square().mean().sqrt())
+    assert isinstance(found.law, BatchNormMatched)
+    assert found.law.deviation == pytest.approx(rms)
+    assert "batch normalisations remember" in found.why
+
+
+@pytest.mark.parametrize(
+    "net",
+    [convolutional(), convolutional(lambda: nn.BatchNorm2d(2, track_running_stats=False))],
+    ids=["none", "no running statistics"],
+)
+def test_images_of_networks_that_remember_nothing_are_dead_leaves(net):
+    x = draw(4, 1, 6, 6)
+    found = chosen(net, x)
+    assert isinstance(found.law, DeadLeaves)
+    assert found.law.deviation == pytest.approx(float(x.square().mean().sqrt()))
+    assert found.law.mean == 0
+    assert "the shape of pictures" in found.why
+    pixels = chosen(net, x.abs()).law
+    assert pixels.deviation == pytest.approx(float(x.abs().std()))
+    assert pixels.mean == pytest.approx(float(x.abs().mean()))
+
+
+def test_a_constant_example_tells_no_deviation():
+    assert chosen(convolutional(), torch.full((4, 1, 6, 6), 0.5)).law == DeadLeaves(1.0, mean=0.5)
+
+
+def test_flat_images_are_told_by_the_weights_that_read_them():
+    net = named(f=nn.Flatten(), m=mlp(36, 12, 3))
+    assert isinstance(chosen(net, draw(4, 1, 6, 6)).law, Impressions)
 
 
 @pytest.mark.parametrize(

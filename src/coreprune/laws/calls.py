@@ -8,8 +8,12 @@ from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.ir import Affine, Elementwise, Graph, Reshape
+from coreprune.laws.matched import matched_calls
+from coreprune.progress import Progress, silent
 from coreprune.queries.ball import Ball
+from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.box import Box
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Conviction, Impressions
 from coreprune.queries.samples import Samples
@@ -21,7 +25,7 @@ from coreprune.shells.torch_module.subject import Subject
 FEWEST, MOST, NUMBERS = 32, 1024, 2**20
 """Queries in one call, where the model takes such batches: as many as hold so many numbers."""
 
-Law = Ball | Box | Gaussian | Impressions | Samples | Sphere
+Law = Ball | BatchNormMatched | Box | DeadLeaves | Gaussian | Impressions | Samples | Sphere
 
 Sample = Callable[[tuple[int, ...]], Tensor]
 
@@ -35,28 +39,41 @@ def only_input(call: Call) -> Tensor | None:
 
 
 def calls_of(
-    law: Law, subject: Subject, *, seed: int, endless: bool = False, most: int = MOST
+    law: Law,
+    subject: Subject,
+    *,
+    seed: int,
+    endless: bool = False,
+    most: int = MOST,
+    tell: Progress = silent,
 ) -> Iterator[Call]:
-    """Calls with inputs from a law: without end, but for the user's samples.
+    """Calls with inputs from a law: without end, but for samples and for matched inputs.
 
     Args:
         law: What inputs are like.
         subject: The model under work.
         seed: Fixes what is drawn.
-        endless: Whether samples begin again when they have come to their end.
+        endless: Whether those begin again when they have come to their end.
         most: Queries in one call, where they are drawn.
+        tell: Called as (what, done, of) where queries are dear to make.
 
     Yields:
         Calls, in large batches where the model takes them.
 
     Raises:
-        ArgumentError: When samples do not run through the model, or hold NaN.
+        ArgumentError: When samples do not run through the model, or hold NaN, or there is nothing
+            to match.
     """
     generator = Generator().manual_seed(seed)
     if isinstance(law, Samples):
         yield from _given(law, subject)
         while endless:
             yield from _given(law, subject)
+    elif isinstance(law, BatchNormMatched):
+        example = only_input(subject.call)
+        yield from matched_calls(
+            law, subject, example=example, seed=seed, endless=endless, tell=tell
+        )
     elif isinstance(law, Impressions):
         yield from _impressed(law, subject, generator=generator, most=most)
     else:
@@ -64,14 +81,33 @@ def calls_of(
         yield from drawn_calls(subject, draw, most=most)
 
 
-def drawn(law: Law, subject: Subject, *, seed: int, examples: int) -> Iterator[Call]:
+def drawn(
+    law: Law, subject: Subject, *, seed: int, examples: int, tell: Progress = silent
+) -> Iterator[Call]:
     """The first calls of a law, until they hold so many examples or the law has no more."""
     count = 0
-    for call in calls_of(law, subject, seed=seed):
+    for call in calls_of(law, subject, seed=seed, tell=tell):
         yield call
         count += batch_size(call)
         if count >= examples:
             return
+
+
+def make_ready(law: Law, subject: Subject, *, seed: int, tell: Progress) -> None:
+    """Make the queries that take long, so that whoever asks for them later has them at once.
+
+    Args:
+        law: What inputs are like.
+        subject: The model under work; it holds what is made.
+        seed: Fixes the queries.
+        tell: Called as (what, done, of).
+
+    Raises:
+        ArgumentError: When there is nothing to match.
+    """
+    if isinstance(law, BatchNormMatched):
+        for _ in calls_of(law, subject, seed=seed, tell=tell):
+            pass
 
 
 def drawn_calls(subject: Subject, sample: Sample, *, most: int = MOST) -> Iterator[Call]:

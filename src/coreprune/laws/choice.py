@@ -5,14 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, first_points, only_input
 from coreprune.laws.chains import chained, remembers
+from coreprune.laws.matched import remembers_inputs
 from coreprune.queries.ball import Ball
+from coreprune.queries.batch_norm import BatchNormMatched
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.shells.torch_module.subject import Subject
+
+REMEMBERED = "because batch normalisations remember what inputs are like"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +54,32 @@ def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -
         return Choice(law=Gaussian(deviation), why="as queries says")
     if queries is not None:
         return Choice(law=queries, why="as queries says")
+    return _default(subject, groups)
+
+
+def _default(subject: Subject, groups: Sequence[Group]) -> Choice:
     if remembers(groups, chained(subject.graph, groups)):
-        return Choice(law=None, why="because batch normalisations remember what inputs are like")
+        return Choice(law=None, why=REMEMBERED)
     example = only_input(subject.call)
     if example is None:
         why = "because the network's input is not one of floating-point type with a batch axis"
         return Choice(law=Gaussian(), why=why)
-    if first_points(subject.graph) is None:
-        return Choice(law=Gaussian(), why="because no layer reads the network's input as it is")
-    rms = float(example.double().square().mean().sqrt())
-    law = Impressions(
-        deviation=rms if 0 < rms < math.inf else 1.0,
-        nonnegative=bool((example >= 0).all() and torch.any(example > 0)),
-    )
-    return Choice(law=law, why="because the first layer's weights tell what inputs are like")
+    size = _size(example.double().square().mean().sqrt())
+    if example.ndim > 2 and remembers_inputs(subject, example):
+        return Choice(law=BatchNormMatched(deviation=size), why=REMEMBERED)
+    nonnegative = bool((example >= 0).all() and torch.any(example > 0))
+    if first_points(subject.graph) is not None:
+        law = Impressions(deviation=size, nonnegative=nonnegative)
+        return Choice(law=law, why="because the first layer's weights tell what inputs are like")
+    if example.ndim > 3:
+        leaves = DeadLeaves(size)
+        if nonnegative:  # pixels before any normalisation
+            leaves = DeadLeaves(_size(example.double().std()), mean=float(example.double().mean()))
+        return Choice(law=leaves, why="because the network's inputs have the shape of pictures")
+    return Choice(law=Gaussian(), why="because no layer reads the network's input as it is")
+
+
+def _size(deviation: Tensor) -> float:
+    """A deviation that examples tell, 1 where they tell none."""
+    size = float(deviation)
+    return size if 0 < size < math.inf else 1.0

@@ -24,7 +24,11 @@ class Call:
 
     def tensors(self) -> list[Tensor]:
         """Every tensor in the arguments."""
-        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if _is_tensor(leaf)]
+        return [leaf for leaf in self.leaves() if _is_tensor(leaf)]
+
+    def leaves(self) -> list[Any]:
+        """Everything in the arguments."""
+        return pytree.tree_leaves((self.args, self.kwargs))
 
     def with_tensor(self, tensor: Tensor) -> "Call":
         """The same call with every tensor in it replaced by this one."""

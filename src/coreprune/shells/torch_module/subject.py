@@ -1,10 +1,10 @@
 """The model under work: a copy in evaluation mode with its example call and its graph."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from coreprune.graph.ir import Graph
 from coreprune.shells.torch_module.calls import Call, call_of, check_runs
@@ -22,12 +22,14 @@ class Subject:
         working: A copy in evaluation mode.
         call: The example inputs.
         graph: What the copy computes; its parameters are the copy's.
+        made: Queries that were dear to make, by a name for how they were made.
     """
 
     source: nn.Module
     working: nn.Module
     call: Call
     graph: Graph
+    made: dict[str, Tensor] = field(default_factory=dict)
 
 
 def prepare(

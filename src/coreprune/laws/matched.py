@@ -1,0 +1,173 @@
+"""Calls with inputs that batch normalisations take for the data."""
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from coreprune.errors import ArgumentError
+from coreprune.laws.kept_queries import keep, kept, name_of
+from coreprune.progress import Progress
+from coreprune.queries.batch_norm import BatchNormMatched, Statistics, mismatch
+from coreprune.shells.torch_module.calls import Call, run
+from coreprune.shells.torch_module.files import tensors_hash
+from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.statistics import watch_statistics
+from coreprune.shells.torch_module.subject import Subject
+
+FEWEST, NUMBERS = 16, 2**20
+"""Queries matched together, where examples are large: as many as hold so many numbers."""
+
+RECIPE = 1
+"""Raised when the same settings come to give other queries: kept ones are not taken then."""
+
+
+def matched_calls(
+    law: BatchNormMatched,
+    subject: Subject,
+    *,
+    example: Tensor | None,
+    seed: int,
+    endless: bool,
+    tell: Progress,
+) -> Iterator[Call]:
+    """Calls of one batch of matched queries each; a batch is made when it is first asked for.
+
+    Args:
+        law: How queries are made.
+        subject: The model under work; it holds what was made.
+        example: Its only input, if that is a floating-point tensor with a batch axis.
+        seed: Fixes the queries.
+        endless: Whether they begin again when they have come to their end.
+        tell: Called as (what, done, of).
+
+    Yields:
+        Calls.
+
+    Raises:
+        ArgumentError: When there is nothing to match.
+    """
+    if example is None:
+        raise ArgumentError(
+            "queries=BatchNormMatched(...) needs a network with one floating-point input that has "
+            "a batch axis; pass coreprune.Samples(inputs), or leave queries out"
+        )
+    if not remembers_inputs(subject, example):
+        raise ArgumentError(
+            "queries=BatchNormMatched(...) needs batch normalisations with running statistics "
+            f"(track_running_stats=True), and {type(subject.source).__name__} has none that its "
+            "input reaches; pass coreprune.Samples(inputs), or leave queries out"
+        )
+    shape = (_batch_size(law, subject, example), *example.shape[1:])
+    batches = math.ceil(law.examples / shape[0])
+    origin = _origin(law, subject)
+    for turn in itertools.cycle(range(batches)) if endless else range(batches):
+
+        def step(taken: int, before: int = turn * law.steps) -> None:
+            tell("matching batch normalisations", before + taken, batches * law.steps)
+
+        maker = _Maker(law=law, subject=subject, origin=origin, seeds=(seed, turn))
+        yield subject.call.with_tensor(maker.queries(shape, step).to(example))
+
+
+def remembers_inputs(subject: Subject, example: Tensor) -> bool:
+    """Whether a batch normalisation remembers something that depends on the network's input."""
+    trial = example.detach().float().requires_grad_()
+    try:
+        with torch.enable_grad():
+            seen = _statistics(subject, trial)
+            return bool(seen) and torch.autograd.grad(mismatch(seen), trial)[0] is not None
+    except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Maker:
+    """One batch of queries, from memory, from the disk or made.
+
+    Attributes:
+        law: How they are made.
+        subject: The model under work; it holds what was made.
+        origin: All that decides what queries are, but for their shape and seeds.
+        seeds: Of the run, and the number of the batch.
+    """
+
+    law: BatchNormMatched
+    subject: Subject
+    origin: Mapping[str, object]
+    seeds: tuple[int, int]
+
+    def queries(self, shape: tuple[int, ...], step: Callable[[int], None]) -> Tensor:
+        name = name_of({**self.origin, "shape": shape, "seeds": self.seeds})
+        if name not in self.subject.made:
+            found = kept(name, shape)
+            if found is None:
+                found = self._made(shape, step)
+                keep(name, found)
+            self.subject.made[name] = found
+        step(self.law.steps)
+        return self.subject.made[name]
+
+    def _made(self, shape: tuple[int, ...], step: Callable[[int], None]) -> Tensor:
+        (state,) = np.random.SeedSequence(self.seeds).generate_state(1, np.uint64)
+        return self.law.sample(
+            shape,
+            statistics=functools.partial(_statistics, self.subject),
+            generator=Generator().manual_seed(int(state >> 1)),
+            step=step,
+        )
+
+
+def _origin(law: BatchNormMatched, subject: Subject) -> dict[str, object]:
+    """What decides queries: the network, its other arguments, and the settings."""
+    others = [leaf for leaf in subject.call.leaves() if not isinstance(leaf, Tensor)]
+    settings = dataclasses.asdict(law)
+    del settings["examples"], settings["batch"]  # the shape tells
+    return {
+        "recipe": RECIPE,
+        "settings": settings,
+        "network": str(subject.source),
+        "weights": tensors_hash(tensors_of(subject.working)),
+        "type": str(subject.call.tensors()[0].dtype),
+        "others": str(others),
+    }
+
+
+def _batch_size(law: BatchNormMatched, subject: Subject, example: Tensor) -> int:
+    """Queries matched together: fewer where they are large, the example's where it must be so."""
+    most = min(law.batch, max(FEWEST, NUMBERS // example[0].numel()))
+    batch = math.ceil(law.examples / math.ceil(law.examples / most))  # batches alike
+    trial = subject.call.with_tensor(example[:1].expand(batch, *example.shape[1:]))
+    try:
+        run(subject.working, trial)
+    except Exception:  # noqa: BLE001 (a model with a fixed batch size may raise anything)
+        return len(example)
+    return batch
+
+
+def _statistics(subject: Subject, queries: Tensor) -> list[Statistics]:
+    """What batch normalisations see of queries, with derivatives by these."""
+    seen: list[Statistics] = []
+
+    def see(values: Tensor, mean: Tensor, variance: Tensor) -> None:
+        axes = [axis for axis in range(values.ndim) if axis != 1]
+        spread, middle = torch.var_mean(values.float(), axes, correction=0)
+        seen.append(
+            Statistics(
+                mean=middle,
+                variance=spread,
+                known_mean=mean.detach().float(),
+                known_variance=variance.detach().float(),
+            )
+        )
+
+    call = subject.call.with_tensor(queries.to(subject.call.tensors()[0]))
+    with watch_statistics(see):
+        run(subject.working, call, gradients=True)
+    return seen
