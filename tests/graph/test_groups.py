@@ -77,7 +77,8 @@ def test_every_layer_is_listed_once_in_order_of_execution():
     [
         (Add(inputs=("h", "x"), output="g"), "added to another value (a residual sum)"),
         (Multiply(inputs=("x", "h"), output="g"), "multiplied by another value"),
-        (Concat(inputs=("h", "x"), output="g"), "concatenated with another value"),
+        (Concat(inputs=("h", "x"), output="g", axis=0), "concatenated along another axis"),
+        (Concat(inputs=("h", "h"), output="g", axis=1), "concatenated with itself"),
         (Opaque(name="o", operator="a softmax", inputs=("h",), outputs=("g",)), "a softmax"),
         (Reshape(input="h", output="r"), "neurons are mixed with other axes"),
     ],
