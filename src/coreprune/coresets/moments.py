@@ -160,7 +160,7 @@ class GroupMoments:
 
     def against(
         self, group: Group, parameters: Parameters, cuts: Sequence[Cut] = ()
-    ) -> dict[str, tuple[MomentSum, CrossSum]]:
+    ) -> dict[str, tuple[MomentSum, CrossSum]] | None:
         """What the consumers read once layers before them are cut, beside what they got before.
 
         Args:
@@ -171,6 +171,7 @@ class GroupMoments:
         Returns:
             By the consumer's weight: the moments of the neurons h' as they are now, and those of
             what the consumer lacks, (W x + b) − (W' x' + b') of all x' that it reads, with h'.
+            None where the cut network does not run, or other numbers of rows reach them.
         """
         names = [consumer.affine.weight for consumer in group.consumers]
         original = {name: self.subject.graph.parameters[name] for name in names}
@@ -202,8 +203,11 @@ class GroupMoments:
         for call in self.calls([group]):
             with watch_inputs(original, keep):
                 run(self.subject.working, call)
-            with watch_inputs(present, compare):
-                run(cut, call)
+            try:
+                with watch_inputs(present, compare):
+                    run(cut, call)
+            except Exception:  # noqa: BLE001 (widths fixed in the user's code may raise anything)
+                return None
             if min(total.count for total, _ in sums.values()) >= _rows_wanted([group]):
                 break
         return sums
@@ -239,7 +243,7 @@ class Run:
 
         Where moments are sampled and layers before the group have been cut, what the consumers got
         in the original is fitted by the neurons as they are now: errors do not add up. That holds
-        of what else a consumer reads, too.
+        of what else a consumer reads, too. Nothing is fitted to a network that a cut broke.
 
         Args:
             group: The group.
@@ -247,13 +251,15 @@ class Run:
             cuts: These cuts.
         """
         own = parts_of(group, parameters, cuts)
-        if group.name in self.source.closed or not self._follows_a_cut(group):
+        sums = None
+        if group.name not in self.source.closed and self._follows_a_cut(group):
+            sums = self.source.against(group, parameters, cuts)
+        if sums is None:
             moments = self.of(group, own)
             return tuple(
                 _plain(consumer, seen, own)
                 for consumer, seen in zip(group.consumers, moments, strict=True)
             )
-        sums = self.source.against(group, parameters, cuts)
         return tuple(
             _fitted(consumer, sums[consumer.affine.weight], own) for consumer in group.consumers
         )
