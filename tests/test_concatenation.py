@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 from torch.utils.flop_counter import FlopCounterMode
 
-from coreprune import Gaussian, inspect, prune
+from coreprune import Budget, Gaussian, inspect, prune
 from coreprune.core.taps import columns
 from coreprune.graph.cut import Cut, parts_of, shrink, widen
 from coreprune.graph.groups import find_groups
@@ -285,13 +285,16 @@ def test_slices_lose_what_nobody_needs_and_outputs_stay(name):
         if name == "dense_mlp":
             model.b.weight[[2, 7]] = 0  # tanh(0) = 0
             model.a.weight[5], model.a.bias[5] = model.a.weight[1], model.a.bias[1]
+            model.c.weight[:, 18 + 4] = 0  # b's neuron 4 is unread, and then a's 8 is
+            model.c.weight[:, 6 + 8] = 0
+            model.b.weight[:, 6 + 8] = torch.eye(10)[4]
         else:
             model.k = nn.Identity()
             model.head = nn.Linear(16 * 16, 3)
             model.head.weight.view(3, 16, 16)[:, [3, 6]] = 0  # unread: one of a, one of c
     result = prune(model, x, lossless=True)
     gone = {g.name: sorted({*range(g.neurons_before)} - {*g.kept}) for g in result.groups}
-    expected = {"a": [5], "b": [2, 7]} if name == "dense_mlp" else {"a": [3], "c": [1]}
+    expected = {"a": [5, 8], "b": [2, 4, 7]} if name == "dense_mlp" else {"a": [3], "c": [1]}
     assert {layer: indices for layer, indices in gone.items() if indices} == expected
     fresh = draw(50, *shape)
     with torch.no_grad():
@@ -352,3 +355,31 @@ def test_only_the_slice_of_the_layer_that_is_cut_changes(first, second):
     other = slice(4, 9) if first == "a" else slice(0, 4)
     kept = slice(2, 7) if first == "a" else slice(0, 4)
     assert torch.equal(result.model.b.weight[:, kept], model.b.weight[:, other])
+
+
+def test_a_slice_that_cannot_be_cut_is_restored_and_those_beside_it_are_cut():
+    model = Forward(
+        lambda net, x: net.b(
+            torch.cat([net.a(x).view(-1, 12).relu(), net.c(x).relu(), net.d(x).relu()], 1)
+        ),
+        a=nn.Linear(6, 12), c=nn.Linear(6, 5), d=nn.Linear(6, 4), b=nn.Linear(21, 3),
+    ).eval()  # fmt: skip
+    result = prune(model, draw(4, 6), keep=0.5, queries=Gaussian())
+    assert [record.name for record in result.groups] == ["c", "d"]
+    reasons = {entry.name: entry.reason for entry in result.whole}
+    assert "its width is fixed somewhere in the model's code" in reasons["a"]
+    assert result.model.b.weight.shape == (3, 12 + 3 + 2)
+
+
+@pytest.mark.parametrize("unit", ["parameters", "flops"])
+def test_budgets_are_kept_by_networks_with_slices(unit):
+    model, x = built("unet")
+    result = prune(model, x, keep=Budget(**{unit: 0.5}), queries=Gaussian())
+    assert not [entry for entry in result.whole if entry.name != "out"]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(x)
+        before = counter.get_total_flops()
+        result.model(x)
+    flops = (counter.get_total_flops() - before) / before
+    share = flops if unit == "flops" else result.parameters_after / result.parameters_before
+    assert 0.4 < share <= 0.5
