@@ -286,7 +286,7 @@ _NOT_PASSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "a residual": (lambda h: h + h.mean(1, keepdim=True), "acts on the axis of its neurons"),
     "concatenation": (
         lambda h: torch.cat([h.relu(), h.tanh()], 1)[:, :12],
-        "concatenated with another value",
+        "concatenated with itself",
     ),
     "heads": (lambda h: h.view(-1, 3, 4).relu().flatten(1), "mixed with other axes"),
     "dropout that stays": (lambda h: F.dropout(h, 0.5, training=True), "dropout"),

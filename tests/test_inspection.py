@@ -1,8 +1,9 @@
 import json
 
 import pytest
+import torch
 from network_asserts import snapshot
-from networks import CASES, draw, mlp, named, trained_norm
+from networks import CASES, Forward, draw, mlp, named, trained_norm
 from torch import nn
 
 from coreprune import ArgumentError, inspect, prune
@@ -20,6 +21,15 @@ def test_layers_come_in_order_of_execution_with_what_happens_to_them():
     assert inspection.layers[0].passengers == ("n",)
     assert json.loads(json.dumps(inspection.to_json()))["parameters"] == 147
     assert snapshot(net) == before
+
+
+def test_of_a_weight_that_reads_others_too_only_the_slice_can_be_reached():
+    net = Forward(
+        lambda net, x: net.b(torch.cat([x, net.a(x)], 1)), a=nn.Linear(6, 12), b=nn.Linear(18, 3)
+    )
+    inspection = inspect(net, draw(4, 6))
+    assert inspection.parameters == 12 * 7 + 3 * 19
+    assert inspection.reachable == (12 * 7 + 3 * 12) / inspection.parameters
 
 
 def test_skipped_layers_are_listed():

@@ -1009,3 +1009,12 @@ def test_without_a_loss_a_layer_whose_width_is_fixed_is_restored():
 def test_a_target_or_lossless_must_be_given(given, complaint):
     with pytest.raises(ArgumentError, match=complaint):
         prune(mlp(6, 12, 3), draw(4, 6), **given)
+
+
+@pytest.mark.parametrize("name", ["hard-coded width", "hard-coded width of a norm"])
+def test_a_width_that_is_fixed_is_found_under_a_sampled_law_too(name):
+    case = CASES[name]
+    result = prune(case.make(), **case.example, keep=0.5, queries=Samples(draw(2000, 6)))
+    assert [record.name for record in result.groups] == ["b"]
+    reasons = {entry.name: entry.reason for entry in result.whole}
+    assert "its width is fixed" in reasons["a"]

@@ -12,7 +12,7 @@ from coreprune.coresets.coreset import Selection, group_coreset
 from coreprune.coresets.moments import GroupMoments, Run
 from coreprune.coresets.prices import PriceList, weighted_readers
 from coreprune.errors import UnsupportedModelError
-from coreprune.graph.cut import Cut, columns_of, rows_of, shrink, widen
+from coreprune.graph.cut import Cut, columns_of, entries_left, parts_of, shrink, widen
 from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
 from coreprune.graph.ir import Parameters
 from coreprune.laws.space import QuerySpace
@@ -177,24 +177,25 @@ def _cut_each(
     run = plan.moments.start()
     for done, group in enumerate(plan.groups):
         tell("checking layer by layer" if is_sound else "cutting", done, len(plan.groups))
+        own = parts_of(group, outcome.parameters, outcome.cuts)
         cut, record = group_coreset(
             group,
-            outcome.parameters,
+            own,
             method=plan.method,
             num_neurons=plan.widths[group.name],
             query_radius=plan.space.radii[group.name],
             selection=_selected(plan, run, group, outcome=outcome),
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
-        after = shrink(outcome.parameters, cut)
+        after, cuts = shrink(outcome.parameters, cut, outcome.cuts), (*outcome.cuts, cut)
         bound = None
         if group.is_plain:
             bound = cut_certificate(
-                cut, outcome.parameters, after, query_radius=plan.space.radii[group.name]
+                cut, own, parts_of(group, after, cuts), query_radius=plan.space.radii[group.name]
             )
         trial = Outcome(
             parameters=after,
-            cuts=(*outcome.cuts, cut),
+            cuts=cuts,
             records={**outcome.records, group.name: replace(record, certificate=bound)},
         )
         if is_sound is None or is_sound(group, trial):
@@ -207,12 +208,13 @@ def _selected(plan: Plan, run: Run, group: Group, *, outcome: Outcome) -> Select
     """The neurons of a group that stay, seen from the network as earlier cuts left it."""
     if not follows_a_path(plan.method) or plan.widths[group.name] == group.neurons:
         return None
-    views = run.views(group, outcome.parameters)
-    rows = {name: cut.indices for cut in outcome.cuts for name in rows_of(cut.group)}
-    roots = [
-        plan.prices.responses.root(consumer.affine.weight, rows.get(consumer.affine.weight))
-        for consumer in group.consumers
-    ]
+    views = run.views(group, outcome.parameters, outcome.cuts)
+    responses = plan.prices.responses
+    weights = [consumer.affine.weight for consumer in group.consumers]
+    rows = entries_left(
+        outcome.cuts, {(name, 0): responses.roots[name].shape[1] for name in weights}
+    )
+    roots = [responses.root(name, rows[name, 0]) for name in weights]
     readers = weighted_readers(views, roots)
     path = plan.prices.paths[group.name] if not outcome.cuts else path_of(plan.method, readers)
     kept = kept_at(plan.method, readers, path, num_neurons=plan.widths[group.name])

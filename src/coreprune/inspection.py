@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import nn
 
-from coreprune.graph.cut import columns_of, rows_of
 from coreprune.graph.groups import find_groups, passengers_of
 from coreprune.result import Inspection, LayerRecord
 from coreprune.shells.torch_module.subject import prepare
+from coreprune.sizes.costs import parameter_cost
 
 
 def inspect(
@@ -59,11 +59,12 @@ def inspect(
     layers = cut | {
         entry.name: LayerRecord(name=entry.name, reason=entry.reason) for entry in partition.whole
     }
-    trained = {name: p.numel() for name, p in subject.working.named_parameters()}
-    touched = {name for group in partition.groups for name in (*rows_of(group), *columns_of(group))}
+    trained = dict(subject.working.named_parameters())
+    whole = parameter_cost(partition.groups, trained).fixed
+    numbers = sum(parameter.numel() for parameter in trained.values())
     return Inspection(
         layers=tuple(layers[name] for name in partition.names if name in layers),
-        parameters=sum(trained.values()),
-        reachable=sum(trained.get(name, 0) for name in touched) / max(1, sum(trained.values())),
+        parameters=numbers,
+        reachable=(numbers - whole) / max(1, numbers),
         notes=subject.graph.notes,
     )

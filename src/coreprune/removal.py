@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from coreprune.core.lossless import Reason
 from coreprune.coresets.lossless import lossless_cut, note_of, radii_behind, record_of
 from coreprune.cutting import IsSound, Outcome, changed_by, checked
-from coreprune.graph.cut import Cut, shrink
+from coreprune.graph.cut import Cut, parts_of, shrink
 from coreprune.graph.groups import Group, Whole
 from coreprune.laws.space import input_radii
 from coreprune.progress import Progress
@@ -159,7 +159,8 @@ class _Removing:
             radius = radii.get(group.producer.weight, math.inf)
             present = _present(group, outcome)
             now = replace(group, neurons=len(present))
-            cut, removal = lossless_cut(now, outcome.parameters, query_radius=radius)
+            parts = parts_of(group, outcome.parameters, outcome.cuts)
+            cut, removal = lossless_cut(now, parts, query_radius=radius)
             kept = present[cut.indices.cpu()]
             trial = outcome
             if removal.reasons and group.name not in refused:
@@ -174,11 +175,12 @@ class _Removing:
                 record = record_of(group, kept, query_radius=radius)
                 trial = replace(trial, records={**trial.records, group.name: record})
             outcome = trial
-            radii |= radii_behind(
-                replace(group, neurons=len(_present(group, outcome))),
-                outcome.parameters,
-                query_radius=radius,
-            )
+            if group.is_alone:
+                radii |= radii_behind(
+                    replace(group, neurons=len(_present(group, outcome))),
+                    outcome.parameters,
+                    query_radius=radius,
+                )
         return outcome
 
 
@@ -200,4 +202,6 @@ def _after(outcome: Outcome, group: Group, cut: Cut, *, kept: Tensor) -> Outcome
         shifts={name: cut.shifts.get(name, torch.zeros(())) for name in names},
     )
     others = [one for one in outcome.cuts if one.group is not group]
-    return replace(outcome, parameters=shrink(outcome.parameters, cut), cuts=(*others, whole))
+    return replace(
+        outcome, parameters=shrink(outcome.parameters, cut, outcome.cuts), cuts=(*others, whole)
+    )

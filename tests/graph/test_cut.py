@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from coreprune.core.activations import prelu
-from coreprune.graph.cut import Cut, columns_of, rows_of, shrink, widen
+from coreprune.graph.cut import Cut, columns_of, columns_read, parts_of, rows_of, shrink, widen
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Affine, Elementwise
+from coreprune.graph.slices import Slice
 
 A = Affine(name="a", input="x", output="h", weight="a.weight", bias="a.bias")
 B = Affine(name="b", input="g", output="y", weight="b.weight", bias="b.bias")
@@ -56,6 +57,42 @@ def test_a_cut_takes_rows_and_writes_outgoing_weights(parameters):
     assert small["b.weight"].tolist() == [[9.0, 8.0], [7.0, 6.0]]
     assert small["c.weight"] is parameters["c.weight"]
     assert all(torch.equal(parameters[name], tensor) for name, tensor in before.items())
+
+
+def test_slices_move_with_what_is_cut_before_them(parameters):
+    """a's three neurons stand behind b's two in what c and a norm-like slope act on."""
+    parameters |= {
+        "j.weight": torch.arange(5.0),
+        "d.weight": torch.arange(10.0).reshape(2, 5),
+        "d.bias": torch.zeros(2),
+    }
+    joint = Elementwise(name="j", input="j", output="k", build=prelu, parameters=("j.weight",))
+    d = Affine(name="d", input="k", output="z", weight="d.weight", bias="d.bias")
+
+    def beside(producer, start, stop):
+        parts = (("j.weight", 0), ("d.weight", 1))
+        slices = tuple(
+            Slice(parameter=name, axis=axis, start=start, stop=stop, size=5) for name, axis in parts
+        )
+        consumer = Consumer(affine=d, passengers=(joint,), slices=slices)
+        return Group(producer=producer, consumers=(consumer,), neurons=stop - start)
+
+    one = cut(beside(B, 0, 2), [1], [[10.0], [60.0]])
+    small = shrink(parameters, one)
+    assert small["j.weight"].tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert small["d.weight"].tolist() == [[10.0, 2.0, 3.0, 4.0], [60.0, 7.0, 8.0, 9.0]]
+    behind = beside(A, 2, 5)
+    own = parts_of(behind, small, [one])
+    assert own["j.weight"].tolist() == [2.0, 3.0, 4.0]
+    assert own["d.weight"].tolist() == [[2.0, 3.0, 4.0], [7.0, 8.0, 9.0]]
+    assert own["a.weight"] is small["a.weight"]
+    assert columns_read(behind, [one]) == {"d.weight": slice(1, 4)}
+    two = cut(behind, [0, 2], [[20.0, 40.0], [70.0, 90.0]])
+    small = shrink(small, two, [one])
+    assert small["j.weight"].tolist() == [1.0, 2.0, 4.0]
+    assert small["d.weight"].tolist() == [[10.0, 20.0, 40.0], [60.0, 70.0, 90.0]]
+    wide = widen(small, parameters, [two, one])
+    assert wide["d.weight"].tolist() == [[0, 10.0, 20.0, 0, 40.0], [0, 60.0, 70.0, 0, 90.0]]
 
 
 def test_one_entry_for_all_neurons_stays(parameters):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -77,13 +79,36 @@ def test_every_layer_is_listed_once_in_order_of_execution():
     [
         (Add(inputs=("h", "x"), output="g"), "added to another value (a residual sum)"),
         (Multiply(inputs=("x", "h"), output="g"), "multiplied by another value"),
-        (Concat(inputs=("h", "x"), output="g"), "concatenated with another value"),
+        (Concat(inputs=("h", "x"), output="g", axis=0), "concatenated along another axis"),
+        (Concat(inputs=("h", "h"), output="g", axis=1), "concatenated with itself"),
         (Opaque(name="o", operator="a softmax", inputs=("h",), outputs=("g",)), "a softmax"),
         (Reshape(input="h", output="r"), "neurons are mixed with other axes"),
     ],
 )
 def test_neurons_do_not_pass(obstacle, words):
     assert words in reason(find_groups(graph(A, obstacle, B, r=(14, 2))), "a")
+
+
+def test_concatenated_neurons_own_a_slice_of_what_follows():
+    norm = Norm(name="n", input="j", output="k", mean="n.mean", variance="n.variance")
+    reader = Affine(name="w", input="k", output="y", weight="w.weight", bias="b.bias")
+    wide = {name: torch.ones(10) for name in ("n.mean", "n.variance")}
+    known = graph(
+        *(A, RELU, C, Concat(inputs=("x", "g", "x"), output="j", axis=1), norm, reader),
+        j=(7, 10),
+        k=(7, 10),
+    )
+    known = dataclasses.replace(
+        known, parameters=PARAMETERS | wide | {"w.weight": torch.zeros(2, 10)}
+    )
+    (group,) = find_groups(known).groups
+    beside, alone = sorted(group.consumers, key=lambda one: not one.slices)
+    assert alone.affine is C
+    assert [(s.parameter, s.axis, s.start, s.stop, s.size) for s in beside.slices] == [
+        ("n.mean", 0, 3, 7, 10),
+        ("n.variance", 0, 3, 7, 10),
+        ("w.weight", 1, 3, 7, 10),
+    ]
 
 
 def test_neurons_that_leave_the_network_stay():

@@ -21,7 +21,7 @@ from coreprune.core.moments import (
 )
 from coreprune.core.reconstruction import refitted
 from coreprune.core.taps import columns
-from coreprune.graph.cut import rows_of
+from coreprune.graph.cut import Cut, columns_read, entries_left, parts_of
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
@@ -87,7 +87,7 @@ class GroupMoments:
             for group in groups
             for position, consumer in enumerate(group.consumers)
         }
-        self.sampled: Mapping[str, MomentSum] | None = None
+        self.sampled: Mapping[tuple[str, str], MomentSum] | None = None
         self.drawn: list[Call] = []
 
     def words(self) -> str:
@@ -120,7 +120,8 @@ class GroupMoments:
         """The empirical moments of a group in the original network, one for each consumer."""
         if self.sampled is None:
             self.sampled = self._sample()
-        return tuple(self.sampled[consumer.affine.weight].moments() for consumer in group.consumers)
+        weights = [consumer.affine.weight for consumer in group.consumers]
+        return tuple(self.sampled[group.name, weight].moments() for weight in weights)
 
     def calls(self, groups: Sequence[Group]) -> Iterator[Call]:
         """The queries that the moments of these groups are taken over; the same each time."""
@@ -133,15 +134,24 @@ class GroupMoments:
             self.drawn = list(calls)
         return iter(self.drawn)
 
-    def _sample(self) -> Mapping[str, MomentSum]:
-        """Run queries of the law through the original and sum up what the consumers read."""
+    def _sample(self) -> Mapping[tuple[str, str], MomentSum]:
+        """Run queries of the law through the original and sum up what the consumers read.
+
+        Returns:
+            By the group's name and the consumer's weight, for one may read several groups.
+        """
         groups = [group for group in self.groups if group.name not in self.closed]
-        sums = {
-            consumer.affine.weight: MomentSum() for group in groups for consumer in group.consumers
-        }
-        weights = {name: self.subject.graph.parameters[name] for name in sums}
+        read = {group.name: columns_read(group) for group in groups}
+        sums = {(name, weight): MomentSum() for name, own in read.items() for weight in own}
+        readers = {weight: self.subject.graph.parameters[weight] for _, weight in sums}
+
+        def see(weight: str, batch: Tensor) -> None:
+            for name, own in read.items():
+                if weight in own:
+                    sums[name, weight].add(batch[..., own[weight]])
+
         for call in self.calls(groups):
-            with watch_inputs(weights, lambda name, batch: sums[name].add(batch)):
+            with watch_inputs(readers, see):
                 run(self.subject.working, call)  # the law itself may run the model between calls
             if min(total.count for total in sums.values()) >= _rows_wanted(groups):
                 break
@@ -149,26 +159,27 @@ class GroupMoments:
         return sums
 
     def against(
-        self, group: Group, parameters: Parameters, *, kept_rows: Mapping[str, Tensor] | None = None
-    ) -> dict[str, tuple[MomentSum, CrossSum]]:
+        self, group: Group, parameters: Parameters, cuts: Sequence[Cut] = ()
+    ) -> dict[str, tuple[MomentSum, CrossSum]] | None:
         """What the consumers read once layers before them are cut, beside what they got before.
 
         Args:
             group: The group.
             parameters: The network's tensors as earlier cuts left them.
-            kept_rows: The rows that are left of tensors that lost some, by name.
+            cuts: These cuts.
 
         Returns:
             By the consumer's weight: the moments of the neurons h' as they are now, and those of
-            W h − W' h' with h'.
+            what the consumer lacks, (W x + b) − (W' x' + b') of all x' that it reads, with h'.
+            None where the cut network does not run, or other numbers of rows reach them.
         """
         names = [consumer.affine.weight for consumer in group.consumers]
         original = {name: self.subject.graph.parameters[name] for name in names}
-        left = kept_rows or {}
+        left = entries_left(cuts, {(name, 0): len(weight) for name, weight in original.items()})
         wanted = {
-            name: weight[left[name].to(weight.device)] if name in left else weight
-            for name, weight in original.items()
+            name: weight[left[name, 0].to(weight.device)] for name, weight in original.items()
         }
+        own, gained = columns_read(group, cuts), self._gained(group, parameters, cuts)
         changed = {
             name: tensor
             for name, tensor in parameters.items()
@@ -185,17 +196,35 @@ class GroupMoments:
 
         def compare(name: str, batch: Tensor) -> None:
             rows = _rows(batch)
-            sums[name][0].add(rows)
-            sums[name][1].add(before[name] - rows @ present[name].double().flatten(1).T, rows)
+            lack = before[name] - rows @ present[name].double().flatten(1).T - gained[name]
+            sums[name][0].add(rows[:, own[name]])
+            sums[name][1].add(lack, rows[:, own[name]])
 
         for call in self.calls([group]):
             with watch_inputs(original, keep):
                 run(self.subject.working, call)
-            with watch_inputs(present, compare):
-                run(cut, call)
+            try:
+                with watch_inputs(present, compare):
+                    run(cut, call)
+            except Exception:  # noqa: BLE001 (widths fixed in the user's code may raise anything)
+                return None
             if min(total.count for total, _ in sums.values()) >= _rows_wanted([group]):
                 break
         return sums
+
+    def _gained(
+        self, group: Group, parameters: Parameters, cuts: Sequence[Cut]
+    ) -> dict[str, Tensor]:
+        """What cuts of other groups added to the consumers' constants. Shapes (k,)."""
+        original, found = self.subject.graph.parameters, {}
+        for consumer in group.consumers:
+            gained = torch.zeros((), dtype=torch.float64)
+            if (constant := consumer.constant) is not None:
+                now, before = parameters[constant].double(), original[constant].double()
+                left = entries_left(cuts, {(constant, 0): len(before)})[constant, 0]
+                gained = consumer.sign * (now - before[left.to(before.device)])
+            found[consumer.affine.weight] = gained.to(parameters[consumer.affine.weight].device)
+        return found
 
 
 class Run:
@@ -206,24 +235,33 @@ class Run:
         self.known: dict[str, tuple[Moments, ...]] = {}
         self.rank = {group.name: position for position, group in enumerate(source.groups)}
         self.cuts: list[int] = []
-        self.kept_rows: dict[str, Tensor] = {}
 
-    def views(self, group: Group, parameters: Parameters) -> tuple[View, ...]:
+    def views(
+        self, group: Group, parameters: Parameters, cuts: Sequence[Cut] = ()
+    ) -> tuple[View, ...]:
         """One for each consumer, through the passengers on its way.
 
         Where moments are sampled and layers before the group have been cut, what the consumers got
-        in the original is fitted by the neurons as they are now: errors do not add up.
+        in the original is fitted by the neurons as they are now: errors do not add up. That holds
+        of what else a consumer reads, too. Nothing is fitted to a network that a cut broke.
+
+        Args:
+            group: The group.
+            parameters: The network's tensors as earlier cuts left them.
+            cuts: These cuts.
         """
-        if group.name in self.source.closed or not self._follows_a_cut(group):
-            moments = self.of(group, parameters)
+        own = parts_of(group, parameters, cuts)
+        sums = None
+        if group.name not in self.source.closed and self._follows_a_cut(group):
+            sums = self.source.against(group, parameters, cuts)
+        if sums is None:
+            moments = self.of(group, own)
             return tuple(
-                _plain(consumer, own, parameters)
-                for consumer, own in zip(group.consumers, moments, strict=True)
+                _plain(consumer, seen, own)
+                for consumer, seen in zip(group.consumers, moments, strict=True)
             )
-        sums = self.source.against(group, parameters, kept_rows=self.kept_rows)
         return tuple(
-            _fitted(consumer, sums[consumer.affine.weight], parameters)
-            for consumer in group.consumers
+            _fitted(consumer, sums[consumer.affine.weight], own) for consumer in group.consumers
         )
 
     def of(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
@@ -239,7 +277,6 @@ class Run:
     def cut(self, group: Group, indices: Tensor) -> None:
         """Tell that only these neurons of a group are left."""
         self.cuts.append(self.rank[group.name])
-        self.kept_rows |= dict.fromkeys(rows_of(group), indices)
         if group.name in self.known:
             self.known[group.name] = tuple(
                 restricted(moments, columns(indices, consumer.taps))
@@ -269,8 +306,9 @@ def recalled_law(subject: Subject, groups: Sequence[Group]) -> Gaussian | None:
     graph = subject.graph
     for group in groups:
         if group.producer.input in input_values(graph):
+            own = parts_of(group, graph.parameters)
             for consumer in group.consumers:
-                layer = layer_of(group, consumer, graph.parameters)
+                layer = layer_of(group, consumer, own)
                 if layer.seen is not None:
                     mean, variance = layer.seen
                     inputs = recovered_inputs(
@@ -308,12 +346,12 @@ def _rows(batch: Tensor) -> Tensor:
     return batch.reshape(-1, batch.shape[-1]).double()
 
 
-def _warn_of_few(groups: Sequence[Group], sums: Mapping[str, MomentSum]) -> None:
+def _warn_of_few(groups: Sequence[Group], sums: Mapping[tuple[str, str], MomentSum]) -> None:
     few = {
-        group.name: (sums[consumer.affine.weight].count, group.neurons * consumer.taps)
+        group.name: (sums[group.name, consumer.affine.weight].count, group.neurons * consumer.taps)
         for group in groups
         for consumer in group.consumers
-        if sums[consumer.affine.weight].count < group.neurons * consumer.taps
+        if sums[group.name, consumer.affine.weight].count < group.neurons * consumer.taps
     }
     if few:
         listing = ", ".join(f"{name} ({rows} for {n})" for name, (rows, n) in few.items())

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from coreprune.core.taps import columns
 from coreprune.graph.groups import Group
-from coreprune.graph.ir import Parameters, parameters_of
+from coreprune.graph.ir import Convolution, Parameters, parameters_of
+
+Axis = tuple[str, int]
+"""A parameter's name and 0 for its rows, 1 for its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +45,96 @@ def columns_of(group: Group) -> tuple[str, ...]:
     return tuple(consumer.affine.weight for consumer in group.consumers)
 
 
+def axes_of(group: Group) -> list[Axis]:
+    """The axes that have entries of a group's neurons."""
+    return [(name, 0) for name in rows_of(group)] + [(name, 1) for name in columns_of(group)]
+
+
+def entries_left(cuts: Iterable[Cut], sizes: Mapping[Axis, int]) -> dict[Axis, Tensor]:
+    """What of some axes cuts left, whichever groups their entries belong to.
+
+    Args:
+        cuts: Some cuts, at most one a group.
+        sizes: The axes, and how many entries they had.
+
+    Returns:
+        For each the entries that are left by their place in the original, sorted. Shapes (m,).
+    """
+    stay = {axis: torch.ones(size, dtype=torch.bool) for axis, size in sizes.items()}
+    for cut in cuts:
+        kept = torch.zeros(cut.group.neurons, dtype=torch.bool)
+        kept[cut.indices.cpu()] = True
+        for axis, (start, stop) in _extents(cut.group, sizes).items():
+            each = (stop - start) // cut.group.neurons
+            stay[axis][start:stop] = kept.repeat_interleave(each)
+    return {axis: mask.nonzero().flatten() for axis, mask in stay.items()}
+
+
+def _extents(group: Group, sizes: Mapping[Axis, int]) -> dict[Axis, tuple[int, int]]:
+    """From where to where a group reaches on those of the axes that it owns, in the original."""
+    whole = {axis: (0, sizes[axis]) for axis in axes_of(group) if axis in sizes}
+    parts = {(part.parameter, part.axis): (part.start, part.stop) for part in group.slices}
+    return whole | {axis: span for axis, span in parts.items() if axis in sizes}
+
+
+def spans_of(group: Group, cuts: Sequence[Cut] = ()) -> dict[Axis, tuple[int, int]]:
+    """From where to where a group's parts of tensors reach after cuts.
+
+    Args:
+        group: The group.
+        cuts: What was cut so far, of this or other groups.
+
+    Returns:
+        The first entry and the one behind the last; nothing of tensors that it has to itself.
+    """
+    parts = {(part.parameter, part.axis): part for part in group.slices}
+    left = entries_left(cuts, {axis: part.size for axis, part in parts.items()})
+    return {
+        axis: (int((left[axis] < part.start).sum()), int((left[axis] < part.stop).sum()))
+        for axis, part in parts.items()
+    }
+
+
+def parts_of(group: Group, parameters: Parameters, cuts: Sequence[Cut] = ()) -> Parameters:
+    """The parameters as if nothing but a group's neurons were in the tensors that it touches.
+
+    Args:
+        group: The group.
+        parameters: The tensors as the cuts left them.
+        cuts: These cuts.
+
+    Returns:
+        A mapping in which tensors that the group shares are views of its part of them; those that
+        it has to itself, and all others, are the same objects.
+    """
+    if group.is_alone:
+        return parameters
+    result = dict(parameters)
+    for (name, axis), (start, stop) in spans_of(group, cuts).items():
+        result[name] = result[name].narrow(axis, start, stop - start)
+    return result
+
+
+def columns_read(group: Group, cuts: Sequence[Cut] = ()) -> dict[str, slice]:
+    """Which of the numbers that the readers of a group read are its own.
+
+    Args:
+        group: The group.
+        cuts: What was cut so far.
+
+    Returns:
+        Slices of the rows, or of the patches with taps of a channel side by side, that a consumer
+        reads, by its weight's name.
+    """
+    spans, found = spans_of(group, cuts), {}
+    for consumer in group.consumers:
+        weight, affine = consumer.affine.weight, consumer.affine
+        taps = affine.taps if isinstance(affine, Convolution) else 1
+        span = spans.get((weight, 1))
+        found[weight] = slice(None) if span is None else slice(span[0] * taps, span[1] * taps)
+    return found
+
+
 def placed(group: Group, shifts: Iterable[Tensor]) -> dict[str, Tensor]:
     """Constants that a cut adds to what each consumer gives, where they are kept.
 
@@ -60,27 +152,43 @@ def placed(group: Group, shifts: Iterable[Tensor]) -> dict[str, Tensor]:
     }
 
 
-def shrink(parameters: Parameters, cut: Cut) -> dict[str, Tensor]:
+def shrink(parameters: Parameters, cut: Cut, earlier: Sequence[Cut] = ()) -> dict[str, Tensor]:
     """The parameters after a cut; those given stay as they are.
 
     Args:
         parameters: The tensors before it.
         cut: The cut, whose weights have the consumers' present number of rows.
+        earlier: The cuts that made the tensors what they are.
 
     Returns:
         A new mapping; tensors that the cut does not touch are the same objects.
     """
-    result = dict(parameters)
-    for name in rows_of(cut.group):
-        if len(result[name]) == cut.group.neurons:  # one entry for all neurons stays
-            result[name] = result[name].index_select(0, cut.indices.to(result[name].device))
-    for name, weights in zip(columns_of(cut.group), cut.weights, strict=True):
-        kernel = result[name].shape[2:]  # of a convolution
+    group, result = cut.group, dict(parameters)
+    parts = parts_of(group, parameters, earlier)
+    spans = spans_of(group, earlier)
+    for name in rows_of(group):
+        own = parts[name]
+        if len(own) == group.neurons:  # one entry for all neurons stays
+            kept = own.index_select(0, cut.indices.to(own.device))
+            result[name] = _put(kept, result[name], axis=0, span=spans.get((name, 0)))
+    for name, weights in zip(columns_of(group), cut.weights, strict=True):
+        before = result[name]
+        kernel = before.shape[2:]  # of a convolution
         columns = weights.shape[1] // math.prod(kernel)
-        result[name] = weights.reshape(len(weights), columns, *kernel).to(result[name])
+        read = weights.reshape(len(weights), columns, *kernel).to(before)
+        result[name] = _put(read, before, axis=1, span=spans.get((name, 1)))
     for name, shift in cut.shifts.items():
         result[name] = (result[name].double() + shift.to(result[name].device)).to(result[name])
     return result
+
+
+def _put(part: Tensor, whole: Tensor, *, axis: int, span: tuple[int, int] | None) -> Tensor:
+    """A tensor with a part of an axis replaced; None for all of it."""
+    if span is None:
+        return part
+    start, stop = span
+    rest = whole.shape[axis] - stop
+    return torch.cat([whole.narrow(axis, 0, start), part, whole.narrow(axis, stop, rest)], axis)
 
 
 def widen(small: Parameters, original: Parameters, cuts: Sequence[Cut]) -> Mapping[str, Tensor]:
@@ -94,20 +202,18 @@ def widen(small: Parameters, original: Parameters, cuts: Sequence[Cut]) -> Mappi
     Returns:
         Only the weights and shifted biases of the consumers; every other one is the original's.
     """
-    rows = {name: cut.indices for cut in cuts for name in rows_of(cut.group)}
-    read = {
-        name: columns(cut.indices, original[name].shape[1] // cut.group.neurons)
-        for cut in cuts
-        for name in columns_of(cut.group)
-    }
-    shifted = {name for cut in cuts for name in cut.shifts}
+    read = {name: None for cut in cuts for name in columns_of(cut.group)}
+    shifted = {name: None for cut in cuts for name in cut.shifts}
+    rows = {(name, 0): len(original[name]) for name in (*read, *shifted)}
+    columns = {(name, 1): original[name].shape[1] for name in read}
+    left = entries_left(cuts, rows | columns)
     result = {}
     for name in (*read, *shifted):
         full = original[name].clone()
-        stay = rows.get(name, torch.arange(len(full))).to(full.device)
+        stay = left[name, 0].to(full.device)
         if name in read:
             full[stay] = 0
-            full[stay[:, None], read[name].to(full.device)] = small[name]
+            full[stay[:, None], left[name, 1].to(full.device)] = small[name]
         else:
             full[stay] = small[name]
         result[name] = full

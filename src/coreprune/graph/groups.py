@@ -28,6 +28,7 @@ from coreprune.graph.ir import (
     inputs_of,
     parameters_of,
 )
+from coreprune.graph.slices import Slice
 
 Linear = Affine | Convolution
 """A layer that reads neurons linearly: a sum over neurons and, for each, over taps."""
@@ -51,6 +52,8 @@ class Consumer:
         constant: The parameter that takes a constant which a cut adds to what the layer gives: its
             own bias, or the mean of a normalisation behind it; None where there is none.
         sign: What the constant is multiplied by there.
+        slices: The neurons' parts of the passengers' tensors and of the layer's weight, where a
+            concatenation put them beside others; nothing where tensors are the neurons' alone.
     """
 
     affine: Linear
@@ -58,6 +61,7 @@ class Consumer:
     taps: int = 1
     constant: str | None = None
     sign: int = 1
+    slices: tuple[Slice, ...] = ()
 
     @property
     def free_bias(self) -> bool:
@@ -102,6 +106,16 @@ class Group:
     def name(self) -> str:
         """The producer's name."""
         return self.producer.name
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """Its parts of the tensors that it shares with others."""
+        return tuple(dict.fromkeys(one for consumer in self.consumers for one in consumer.slices))
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether its readers read no other neurons beside its own."""
+        return not self.slices
 
     @property
     def is_plain(self) -> bool:
@@ -215,15 +229,36 @@ class _Place:
         value: The value.
         axis: Its axis that holds them.
         neurons: n.
+        start: The first entry of the axis that belongs to them.
         inner: How many neighbouring entries of the axis belong to each.
+        width: How many entries the axis has.
         passed: What acted on them on the way.
+        slices: Their parts of the tensors of what acted on others as well.
     """
 
     value: str
     axis: int
     neurons: int
+    start: int = 0
     inner: int = 1
+    width: int
     passed: tuple[Passenger, ...] = ()
+    slices: tuple[Slice, ...] = ()
+
+    @property
+    def spot(self) -> tuple[int, ...]:
+        """Where they are, whatever the value and the way to it."""
+        return self.axis, self.start, self.inner, self.width
+
+    def slices_of(self, *parameters: str, axis: int) -> tuple[Slice, ...]:
+        """The neurons' parts of an axis of these parameters; nothing where all of it is theirs."""
+        stop = self.start + self.neurons * self.inner
+        if stop - self.start == self.width:
+            return ()
+        return tuple(
+            Slice(parameter=name, axis=axis, start=self.start, stop=stop, size=self.width)
+            for name in parameters
+        )
 
 
 class _Search:
@@ -285,7 +320,7 @@ class _Search:
             raise _Blocked(f"it works in {producer.groups} parts, which must stay equally wide")
         shape = self.graph.shapes[producer.output]
         axis = len(shape) - 1 if isinstance(producer, Affine) else 1
-        return _Place(value=producer.output, axis=axis, neurons=shape[axis])
+        return _Place(value=producer.output, axis=axis, neurons=shape[axis], width=shape[axis])
 
     def _own(self, node: Linear | Passenger, *, reader: bool = False) -> None:
         """Insist that nothing else uses the parameters that a cut would change.
@@ -315,11 +350,13 @@ class _Search:
                 continue
             if isinstance(node, Linear) and not self.is_depthwise(node):
                 consumers.append(self._consumer(node, known[0]))
-            elif isinstance(node, Merge) and len(known) == len(node.inputs):
-                places[node.output] = _merged(node, known)
+            elif isinstance(node, Concat) or (
+                isinstance(node, Merge) and len(known) == len(node.inputs)
+            ):
+                places[node.output] = self._joined(node, known)
             elif isinstance(node, Multiply) and (gate := self._gate(node, places)) is not None:
                 return consumers, gate
-            elif isinstance(node, Merge | Concat | Opaque):
+            elif isinstance(node, Merge | Opaque):
                 raise _Blocked(_obstacle(node))
             else:
                 places[node.output] = self._behind(node, known[0])
@@ -365,7 +402,12 @@ class _Search:
             raise _Blocked(f"{node.name} reads another axis than that of its neurons")
         constant, sign = self._constant(node)
         return Consumer(
-            affine=node, passengers=place.passed, taps=taps, constant=constant, sign=sign
+            affine=node,
+            passengers=place.passed,
+            taps=taps,
+            constant=constant,
+            sign=sign,
+            slices=(*place.slices, *place.slices_of(node.weight, axis=1)),
         )
 
     def _reads(self, node: Linear, place: _Place) -> bool:
@@ -400,34 +442,56 @@ class _Search:
             case Permute():
                 return replace(moved, axis=node.order.index(place.axis))
             case Reshape():
-                axis, inner = self._reshaped(node, place)
-                return replace(moved, axis=axis, inner=inner)
+                return self._reshaped(node, moved)
             case Pool():
                 if place.axis in node.axes:
                     raise _Blocked(f"{node.operator} acts on the axis of its neurons")
                 return replace(moved, axis=place.axis - sum(a < place.axis for a in node.gone))
             case _:
-                if (place.axis, place.inner) != (1, 1) and self._has_channels(node):
+                each = self._of_channels(node)
+                if (place.axis, place.inner) != (1, 1) and each:
                     raise _Blocked(f"{node.name} acts on another axis than that of its neurons")
-                return moved
+                return replace(moved, slices=(*place.slices, *place.slices_of(*each, axis=0)))
 
-    def _has_channels(self, node: Passenger) -> bool:
-        sizes = [self.graph.parameters[name].numel() for name in parameters_of(node)]
-        return any(size > 1 for size in sizes)
+    def _of_channels(self, node: Passenger) -> list[str]:
+        """The parameters of a passenger with more than one entry for all neurons."""
+        return [name for name in parameters_of(node) if self.graph.parameters[name].numel() > 1]
 
-    def _reshaped(self, node: Reshape, place: _Place) -> tuple[int, int]:
-        """The neuron axis after a reshape, and how many of its entries belong to each neuron.
+    def _joined(self, node: Merge | Concat, places: Sequence[_Place]) -> _Place:
+        return self._beside(node, places) if isinstance(node, Concat) else _merged(node, places)
+
+    def _beside(self, node: Concat, places: Sequence[_Place]) -> _Place:
+        """Where the neurons are when values were put side by side.
 
         Raises:
-            _Blocked: When the reshape mixes them with what comes before.
+            _Blocked: When that is along another axis, or they are in several of the values.
+        """
+        first, *others = places
+        if others:
+            raise _Blocked("its output is concatenated with itself")
+        if node.axis != first.axis:
+            raise _Blocked(_obstacle(node))
+        before = node.inputs[: node.inputs.index(first.value)]
+        start = first.start + sum(self.graph.shapes[value][node.axis] for value in before)
+        width = self.graph.shapes[node.output][node.axis]
+        return replace(first, value=node.output, start=start, width=width)
+
+    def _reshaped(self, node: Reshape, place: _Place) -> _Place:
+        """Where the neurons are after a reshape.
+
+        Raises:
+            _Blocked: When it mixes them with what comes before.
         """
         before, after = self.graph.shapes[node.input], self.graph.shapes[node.output]
         lead = math.prod(before[: place.axis])
         for position, size in enumerate(after):
-            if math.prod(after[:position]) != lead or size % place.neurons:
+            # An entry e of the axis before becomes the entries from e · size / width on.
+            edges = [place.start * size, place.inner * size]
+            if math.prod(after[:position]) != lead or any(edge % place.width for edge in edges):
                 continue
             if size > 1 or place.neurons == 1:
-                return position, size // place.neurons
+                start, inner = (edge // place.width for edge in edges)
+                return replace(place, axis=position, start=start, inner=inner, width=size)
         raise _Blocked("its output is reshaped so that neurons are mixed with other axes")
 
 
@@ -438,10 +502,11 @@ def _merged(node: Merge, places: Sequence[_Place]) -> _Place:
         _Blocked: When they are not on one axis in all values.
     """
     first = places[0]
-    if any((one.axis, one.inner) != (first.axis, first.inner) for one in places):
+    if any(one.spot != first.spot for one in places):
         raise _Blocked(_obstacle(node))
     passed = dict.fromkeys(passenger for place in places for passenger in place.passed)
-    return replace(first, value=node.output, passed=(*passed, node))
+    slices = dict.fromkeys(part for place in places for part in place.slices)
+    return replace(first, value=node.output, passed=(*passed, node), slices=tuple(slices))
 
 
 def _title(node: Node) -> str:
@@ -464,7 +529,7 @@ def _obstacle(node: Multiply | Add | Concat | Opaque) -> str:
         case Multiply():
             return "its output is multiplied by another value"
         case Concat():
-            return "its output is concatenated with another value"
+            return "its output is concatenated along another axis than that of its neurons"
         case Opaque():
             return (
                 f"its output goes through {node.operator}, "

@@ -102,10 +102,11 @@ class Add:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concat:
-    """Values side by side along an axis."""
+    """Values side by side along an axis, counted from the front."""
 
     inputs: tuple[str, ...]
     output: str
+    axis: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,9 +55,10 @@ def runs_of(groups: Sequence[Group]) -> tuple[Run, ...]:
         groups: Of a network, in order of execution.
 
     Returns:
-        The runs, in which every group of plain neurons is at least once.
+        The runs, in which every group of plain neurons is at least once, but for those that are
+        read beside others.
     """
-    groups = [group for group in groups if group.is_plain]
+    groups = [group for group in groups if group.is_plain and group.is_alone]
     by_weight = {group.producer.weight: group for group in groups}
     after = {
         group.name: by_weight.get(group.consumers[0].affine.weight)

@@ -10,6 +10,8 @@ from coreprune.laws.calls import input_values
 def chained(graph: Graph, groups: Sequence[Group]) -> frozenset[str]:
     """The groups whose layer reads the network's input as it is, or another such group.
 
+    A group whose readers read others besides is left out: sampled, it makes up for their losses.
+
     Args:
         graph: The lowered model.
         groups: Its groups, in order of execution.
@@ -22,7 +24,7 @@ def chained(graph: Graph, groups: Sequence[Group]) -> frozenset[str]:
     read: set[str] = set()  # the weights of layers that read a group of the chain
     for group in groups:
         follows = group.producer.input in roots or group.producer.weight in read
-        if group.is_plain and follows:
+        if group.is_plain and group.is_alone and follows:
             found.add(group.name)
             read |= {consumer.affine.weight for consumer in group.consumers}
     return frozenset(found)

@@ -5,10 +5,11 @@ every cost is a constant and a sum of terms, each with at most two widths in it.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from coreprune.graph.cut import columns_of, rows_of
+from coreprune.graph.cut import Axis, axes_of
 from coreprune.graph.groups import Group
 from coreprune.graph.ir import Affine, Convolution, Graph, Parameters
 
@@ -91,16 +92,14 @@ def flop_cost(groups: Sequence[Group], graph: Graph, *, total: float) -> Cost:
     Returns:
         The cost.
     """
-    owner_of_rows, owner_of_columns = _owners(groups)
-    everything = {group.name: group.neurons for group in groups}
-    terms = []
+    owners, everything = _Owners(groups), {group.name: group.neurons for group in groups}
+    terms: list[Term] = []
     for node in graph.nodes:
         if isinstance(node, Affine | Convolution):
-            owners = owner_of_rows.get(node.weight), owner_of_columns.get(node.weight)
-            if any(owners):
-                shape = graph.parameters[node.weight].shape
-                rows = math.prod(graph.shapes[node.output]) // shape[0]
-                terms.append(_term(2 * rows, shape, owners, neurons=everything))
+            shape = graph.parameters[node.weight].shape
+            places = math.prod(graph.shapes[node.output]) // shape[0]
+            terms += owners.cost(2 * places, node.weight, shape)
+    terms = [term for term in terms if term.groups]
     return Cost(
         fixed=max(0.0, total - sum(_value(term, everything) for term in terms)), terms=tuple(terms)
     )
@@ -109,38 +108,49 @@ def flop_cost(groups: Sequence[Group], graph: Graph, *, total: float) -> Cost:
 def _tensor_cost(
     groups: Sequence[Group], parameters: Parameters, sizes: Mapping[str, float]
 ) -> Cost:
-    owner_of_rows, owner_of_columns = _owners(groups)
-    neurons = {group.name: group.neurons for group in groups}
-    fixed, terms = 0.0, []
-    for name, tensor in parameters.items():
-        rows, columns = owner_of_rows.get(name), owner_of_columns.get(name)
-        if rows is not None and (tensor.ndim == 0 or tensor.shape[0] != neurons[rows]):
-            rows = None  # one entry for all neurons stays
-        if rows is None and columns is None:
-            fixed += sizes[name] * tensor.numel()
-        else:
-            terms.append(_term(sizes[name], tensor.shape, (rows, columns), neurons=neurons))
-    return Cost(fixed=fixed, terms=tuple(terms))
-
-
-def _owners(groups: Collection[Group]) -> tuple[dict[str, str], dict[str, str]]:
-    rows = {name: group.name for group in groups for name in rows_of(group)}
-    columns = {name: group.name for group in groups for name in columns_of(group)}
-    return rows, columns
-
-
-def _term(
-    factor: float,
-    shape: Sequence[int],
-    owners: tuple[str | None, str | None],
-    *,
-    neurons: Mapping[str, int],
-) -> Term:
-    """A tensor's cost; axis 0 and axis 1 belong to these groups, in equal parts to each neuron."""
-    parts = [
-        size if axis > 1 or (owner := owners[axis]) is None else size // neurons[owner]
-        for axis, size in enumerate(shape)
+    owners = _Owners(groups)
+    terms = [
+        term
+        for name, tensor in parameters.items()
+        for term in owners.cost(sizes[name], name, tensor.shape)
     ]
-    return Term(
-        factor=factor * math.prod(parts), groups=tuple(name for name in owners if name is not None)
+    return Cost(
+        fixed=sum(term.factor for term in terms if not term.groups),
+        terms=tuple(term for term in terms if term.groups),
     )
+
+
+class _Owners:
+    """Which groups own which parts of the axes of tensors."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self.owners: dict[Axis, list[tuple[Group, int | None]]] = defaultdict(list)
+        for group in groups:
+            parts = {(part.parameter, part.axis): part.stop - part.start for part in group.slices}
+            for axis in axes_of(group):
+                self.owners[axis].append((group, parts.get(axis)))
+
+    def cost(self, factor: float, name: str, shape: Sequence[int]) -> list[Term]:
+        """A tensor's cost: its rows, group by group, by its columns, group by group."""
+        if math.prod(shape) == 1:
+            return [Term(factor=factor, groups=())]  # one entry for all neurons stays
+        inner = math.prod(shape[2:])
+        lengths = (*shape, 1, 1)[:2]
+        rows, columns = (self._parts((name, axis), size) for axis, size in enumerate(lengths))
+        return [
+            Term(
+                factor=factor * inner * row.factor * column.factor,
+                groups=(*row.groups, *column.groups),
+            )
+            for row in rows
+            for column in columns
+        ]
+
+    def _parts(self, axis: Axis, size: int) -> list[Term]:
+        """An axis as a sum of what each neuron of its groups has, and of what none has."""
+        parts, rest = [], size
+        for group, entries in self.owners.get(axis, ()):
+            own = size if entries is None else entries
+            parts.append(Term(factor=own // group.neurons, groups=(group.name,)))
+            rest -= own
+        return [*parts, Term(factor=rest, groups=())] if rest else parts

@@ -199,7 +199,11 @@ class _Lowering:
         if self._changes_layout(node):
             return self._layout(node)
         return (
-            self._elementwise(node) or self._pool(node) or self._merge(node) or self._opaque(node)
+            self._elementwise(node)
+            or self._pool(node)
+            or self._concat(node)
+            or self._merge(node)
+            or self._opaque(node)
         )
 
     def _affine(self, node: fx.Node) -> Affine | None:
@@ -333,13 +337,23 @@ class _Lowering:
             build=build,
         )
 
-    def _merge(self, node: fx.Node) -> Add | Multiply | Concat | None:
+    def _concat(self, node: fx.Node) -> Concat | None:
+        if name_of(node) != "cat":
+            return None
+        sources, axis = [*_arguments(node), node.kwargs.get("dim", 0)][:2]
+        if not all(self._is_value(source) for source in sources):
+            return None
+        rank = len(node.meta["val"].shape)
+        inputs = tuple(self._value(source) for source in sources)
+        if any(len(self.shapes[value]) != rank for value in inputs):
+            return None  # torch skips empty vectors
+        return Concat(inputs=inputs, output=self._value(node), axis=axis % rank)
+
+    def _merge(self, node: fx.Node) -> Add | Multiply | None:
         sources = node.all_input_nodes
         if len(sources) < 2 or not all(self._is_value(source) for source in sources):
             return None
         inputs = tuple(self._value(source) for source in sources)
-        if name_of(node) == "cat":
-            return Concat(inputs=inputs, output=self._value(node))
         if name_of(node) in {"add", "sub"}:
             return Add(inputs=inputs, output=self._value(node))
         if name_of(node) in {"mul", "div"}:
