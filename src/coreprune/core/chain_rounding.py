@@ -107,7 +107,7 @@ def _summed(
     largest = min(farthest(one) for one in spaces)
     own = gamma(terms, finfo.eps / 2) * total + terms * finfo.tiny * (1 + largest)
     up = 1 + gamma(2 * points.shape[1] + 64)
-    entries = ((own + passed) * up).nan_to_num(nan=math.inf)
+    entries = ((own + passed) * up).nan_to_num(nan=math.inf, posinf=math.inf)
     entries = torch.where((total + own) * up < finfo.max, entries, math.inf)
     found = length(entries)
     if norm and 0 < incoming.norm < math.inf:
