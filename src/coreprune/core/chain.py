@@ -183,7 +183,10 @@ def _passed_on(before: Stage, stage: Stage, error: tuple[Tensor, float]) -> tupl
     weighted = stage.new_points.double() * lipschitz
     entries = weighted.abs() @ delta
     rows: Tensor = torch.linalg.vector_norm(weighted, dim=1)
-    return torch.minimum(entries, rows * norm), norm_bound(weighted) * norm
+    entries = torch.minimum(entries, rows * norm)
+    if math.isinf(norm):  # past a jump, where a weight of 0 makes products with it NaN
+        return entries.nan_to_num(nan=math.inf, posinf=math.inf), math.inf
+    return entries, norm_bound(weighted) * norm
 
 
 def _lipschitz(link: Link) -> Tensor:
