@@ -288,3 +288,24 @@ def test_broken_weights_and_networks_without_hidden_layers_are_refused():
 def test_samples_need_classes_of_a_whole_network():
     with pytest.raises(ArgumentError, match="classes of the whole network"):
         certify(residual(), residual(), samples=X, example_inputs=X)
+
+
+class Clamp(nn.Module):
+    def __init__(self, most):
+        super().__init__()
+        self.most = most
+
+    def forward(self, x):
+        return x.clamp(-self.most, self.most)
+
+
+def test_clamps_that_differ_far_out_are_not_taken_for_one_function():
+    def clamped(most, *ending):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, 6), Clamp(most), nn.Linear(6, 2), *ending)
+
+    found = certify(clamped(5000.0), clamped(6000.0), Ball(1e5), effort=0.0)
+    assert found.holds
+    assert (found.attack > 100).all()
+    with pytest.raises(UnsupportedModelError, match="with other numbers"):
+        certify(clamped(1.0, Clamp(100.0)), clamped(1.0, Clamp(200.0)), Ball(1e4))

@@ -11,6 +11,7 @@ from torch import nn
 
 import coreprune
 from coreprune.certificates import fast
+from coreprune.core.chain_rounding import ChainRounding
 from coreprune.core.coreset import METHODS
 from coreprune.demo import LeNet300100
 
@@ -139,8 +140,8 @@ def test_it_is_quicker_than_pruning(monkeypatch):
 
 
 def test_layers_too_wide_for_it_are_pruned_without_and_said_to_be(monkeypatch):
-    net = network(5, 12, 8, 3)
-    monkeypatch.setattr(fast, "WIDEST", 5 * 12 * 8 - 1)  # n·k·min(n, d) of the first
+    net = network(5, 12, 4, 3)
+    monkeypatch.setattr(fast, "WIDEST", 12 * 5 * 5 - 1)  # n·max(k, d)·min(n, d) of the first
     result = coreprune.prune(net, X, keep=0.5)
     assert [group.certificate is None for group in result.groups] == [True, False]
     assert result.certificate is result.certificate_radius is None
@@ -151,7 +152,16 @@ def test_layers_too_wide_for_it_are_pruned_without_and_said_to_be(monkeypatch):
     ]
     with pytest.raises(coreprune.ArgumentError, match=r"too wide for the fast.*error=\.\.\."):
         coreprune.prune(net, X, keep=coreprune.Budget(certified=1.0))
-    monkeypatch.setattr(fast, "WIDEST", 5 * 12 * 8)
+    monkeypatch.setattr(fast, "WIDEST", 12 * 5 * 5)
     result = coreprune.prune(net, X, keep=0.5)
     assert result.certificate is not None
     assert not [note for note in result.notes if "certificate" in note]
+
+
+def test_what_is_no_number_is_no_certificate(monkeypatch):
+    def nothing(links, *_, **__):
+        return ChainRounding(layers=(), outputs=torch.full((len(links[-1].points),), torch.nan))
+
+    monkeypatch.setattr(fast, "chain_rounding", nothing)
+    result = coreprune.prune(network(5, 12, 3), X, keep=0.5)
+    assert result.certificate is result.groups[0].certificate is None

@@ -126,6 +126,29 @@ def test_normalisations_round_as_they_are_evaluated(large):
     assert (error.amax() > 1e-5) == (large != "none")
 
 
+@pytest.mark.parametrize(("size", "finite"), [(1e3, True), (6e4, False)])
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_what_may_overflow_where_a_normalisation_is_folded_has_no_bound(place, size, finite):
+    # Small before a norm and behind it, or behind a norm and the layer that reads it, not between.
+    net = named(
+        a=nn.Linear(4, 6), n=nn.BatchNorm1d(6), r=nn.ReLU(), m=nn.BatchNorm1d(6), b=nn.Linear(6, 2)
+    ).eval()
+    with torch.no_grad():
+        net.a.weight.fill_(1.0)
+        net.b.weight.fill_(0.1)
+        if place == "before":
+            net.a.weight *= size
+            net.n.weight.fill_(1 / size)
+        else:
+            net.m.weight.fill_(size)
+            net.b.weight /= size
+    net = net.half()
+    found = certify(net, copy.deepcopy(net), Ball(1.0), effort=0.0)
+    assert found.certificate.isfinite().all() == finite
+    edge = torch.full((1, 4), 0.5).half()
+    assert net.m(net.r(net.n(net.a(edge)))).isfinite().all() == finite
+
+
 def test_groups_of_a_network_that_is_no_chain_pay_for_their_own_rounding():
     torch.manual_seed(0)
     net = Forward(

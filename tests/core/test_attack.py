@@ -73,6 +73,13 @@ def test_what_has_no_slope_is_sampled():
     assert attack(sums, ball(1.0, dimension=1), generator=Generator()).values.item() == 1.0
 
 
+def test_a_function_of_steps_alone_is_sampled():
+    found = attack_function(
+        lambda x: (x > 0).to(x), ball(1.0, dimension=2), num_outputs=2, generator=Generator()
+    )
+    assert found.values.tolist() == [1.0, 1.0]
+
+
 def test_it_must_try():
     sums = random_sums(relu(), d=3, n=4, generator=Generator())
     with pytest.raises(ArgumentError, match="restarts and steps must be at least 1, got 0 and 5"):

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -106,6 +107,15 @@ def test_past_a_jump_nothing_is_known():
     stages = pruned_chain((4, 8, 6, 2), (6, 4), step(), noise=0.01)
     found = chain_bound(stages, ball(3.0, dimension=4), effort=0.0)
     assert found.bound.isinf().all()
+    assert found.norm == math.inf
+
+
+def test_past_a_jump_a_weight_of_zero_leaves_no_nan():
+    first, second, last = pruned_chain((4, 8, 6, 2), (6, 4), step(), noise=0.01)
+    second = replace(second, activation=relu())
+    last = replace(last, new_points=torch.zeros_like(last.new_points))
+    found = chain_bound([first, second, last], ball(3.0, dimension=4), effort=0.0)
+    assert not found.bound.isnan().any()
     assert found.norm == math.inf
 
 

@@ -179,3 +179,23 @@ def test_what_may_overflow_has_no_bound():
     for radius, finite in ((600.0, True), (700.0, False)):
         found = chain_rounding([link], ball(radius, dimension=1), dtype=torch.float16)
         assert math.isfinite(found.outputs.item()) == finite
+
+
+@pytest.mark.parametrize("ending", [relu(), sigmoid()], ids=lambda one: one.name)
+def test_a_bound_that_is_infinite_stays_so_behind_the_last_activation(ending):
+    links, space = chain((300, 8, 2), relu(), dtype=torch.bfloat16), ball(1.0, dimension=300)
+    found = chain_rounding(links, space, dtype=torch.bfloat16, ending=ending)
+    assert found.outputs.isinf().all()
+
+
+def test_what_may_overflow_inside_an_activation_has_no_bound():
+    # 100 · 1,000 is more than float16 holds, and 100 · 1,000 / 1,000 less.
+    points, bias = torch.full((1, 1), 100.0), torch.zeros(1)
+    last = Link(points=torch.ones(1, 1), bias=bias, activation=identity())
+    for largest, finite in ((600.0, True), (1000.0, False)):
+        lines = compose(affine(largest, 0.0), affine(1 / largest, 0.0))
+        links = [Link(points=points, bias=bias, activation=lines), last]
+        found = chain_rounding(links, ball(1.0, dimension=1), dtype=torch.float16)
+        assert math.isfinite(found.outputs.item()) == finite
+        ended = chain_rounding(links[:1], ball(1.0, dimension=1), dtype=torch.float16, ending=lines)
+        assert math.isfinite(ended.outputs.item()) == finite

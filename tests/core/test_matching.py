@@ -6,7 +6,7 @@ from torch import Generator
 from coreprune.core.activations import gelu, prelu, relu
 from coreprune.core.chain import Link, chain_bound
 from coreprune.core.chain_range import preactivations
-from coreprune.core.elementwise import identity
+from coreprune.core.elementwise import affine, compose, identity
 from coreprune.core.matching import injection, matched_stages, stages_along
 from coreprune.core.query_set import ball, draw, queries
 
@@ -82,3 +82,16 @@ def test_slopes_of_their_own_go_with_the_neurons():
     small = cut(links, kept)
     small[0] = Link(points=small[0].points, bias=small[0].bias, activation=prelu(slopes[kept]))
     assert matched_stages(links, small, SPACE, generator=Generator()) is not None
+
+
+@pytest.mark.parametrize("kept", [range(1, 64), range(47), range(3, 40), range(13)])
+def test_an_activation_that_rounds_otherwise_in_another_place_is_the_same(kept):
+    wide = chain(4, 64, 2, activation=compose(gelu(), affine(0.7, 0.1)))
+    chosen = torch.tensor(list(kept))
+    assert stages_along(wide, cut(wide, chosen), [chosen, torch.arange(2)]) is not None
+
+
+def test_a_slope_that_differs_in_its_last_digits_is_another():
+    wide = chain(4, 9, 2, activation=prelu(torch.full((9,), 0.25, dtype=torch.float64)))
+    other = chain(4, 9, 2, activation=prelu(torch.full((9,), 0.25 + 1e-13, dtype=torch.float64)))
+    assert stages_along(wide, other, [torch.arange(9), torch.arange(2)]) is None

@@ -172,3 +172,20 @@ def test_certificates_cover_sums_of_huge_magnitude_that_cancel():
     sums = neuron_sums([block], torch.ones(1))
     found = certificate(sums, ball(0.0, dimension=2))
     assert found.bound.item() >= 1.0
+
+
+def test_what_may_overflow_has_no_bound():
+    def error(size, weight):
+        block = Block(
+            points=torch.full((1, 1), size),
+            bias=torch.zeros(1),
+            activation=relu(),
+            weights=torch.full((1, 1), weight),
+        )
+        sums = neuron_sums([block], torch.zeros(1))
+        return evaluation_error(sums, ball(1.0, dimension=1), dtype=torch.float16).item()
+
+    assert math.isfinite(error(6e4, 1.0))
+    assert math.isfinite(error(1.0, 6e4))
+    assert error(7e4, 1e-3) == math.inf
+    assert error(10.0, 7e3) == math.inf

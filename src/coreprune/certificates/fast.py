@@ -25,8 +25,8 @@ SMALL = 2**16
 """n·k·min(n, d) up to which bounds are refined sum by sum, which then takes about a second."""
 
 WIDEST = 2**33
-"""n·k·min(n, d) beyond which there is no fast certificate: its time grows with the cube of the
-width, so that of 2,048 neurons (n = d = k) takes seconds, of 8,192 many minutes."""
+"""n·max(k, d)·min(n, d) beyond which there is no fast certificate: its time grows with the cube of
+the width, so that of 2,048 neurons (n = d = k) takes seconds, of 8,192 many minutes."""
 
 TOO_WIDE = "too wide for the fast certificate; coreprune.certify and coreprune verify take the time"
 
@@ -34,8 +34,8 @@ TOO_WIDE = "too wide for the fast certificate; coreprune.certify and coreprune v
 def is_too_wide(group: Group, parameters: Parameters) -> bool:
     """Whether a group's layer and one that reads it are beyond `WIDEST`."""
     n, d = parameters[group.producer.weight].flatten(1).shape
-    rows = [len(parameters[consumer.affine.weight]) for consumer in group.consumers]
-    return max(n * k * min(n, d) for k in rows) > WIDEST
+    rows = (len(parameters[consumer.affine.weight]) for consumer in group.consumers)
+    return _work(n, d, max(rows)) > WIDEST
 
 
 def cut_certificate(
@@ -58,7 +58,7 @@ def cut_certificate(
     """
     if is_too_wide(cut.group, before):
         return None
-    worst = 0.0
+    bounds = []
     for reader in cut.group.consumers:
         run = Run(groups=(cut.group,), reader=reader)
         hidden, last = whole = links_of(run, before)
@@ -79,8 +79,8 @@ def cut_certificate(
             )
         except ArgumentError:
             return None
-        worst = max(worst, float((found.bound + own + other).amax()))
-    return worst if math.isfinite(worst) else None
+        bounds.append(float((found.bound + own + other).amax()))
+    return max(bounds, default=0.0) if all(map(math.isfinite, bounds)) else None
 
 
 def network_certificate(
@@ -125,7 +125,7 @@ def _worst(
     """
     if isinstance(chain, str):
         raise _UnprovenError(chain)
-    if max(_sizes(chain.links)) > WIDEST:
+    if max(_works(chain.links)) > WIDEST:
         raise _UnprovenError(f"a layer is {TOO_WIDE}")
     small = with_parameters(chain, after)
     stages = stages_along(chain.links, small, list(_kept(chain, kept)))
@@ -159,12 +159,21 @@ def _kept(chain: NetworkChain, kept: Mapping[str, Sequence[int]]) -> list[Tensor
 
 def _effort(links: Sequence[Link]) -> float | None:
     """Zero, which is quick, but for small layers."""
-    return None if max(_sizes(links)) <= SMALL else 0.0
-
-
-def _sizes(links: Sequence[Link]) -> list[int]:
-    """n·k·min(n, d) of every hidden layer."""
-    return [
+    sizes = [
         len(hidden.points) * len(reader.points) * min(hidden.points.shape)
         for hidden, reader in itertools.pairwise(links)
     ]
+    return None if max(sizes) <= SMALL else 0.0
+
+
+def _works(links: Sequence[Link]) -> list[int]:
+    """The work of every hidden layer."""
+    return [
+        _work(len(hidden.points), hidden.points.shape[1], len(reader.points))
+        for hidden, reader in itertools.pairwise(links)
+    ]
+
+
+def _work(n: int, d: int, k: int) -> int:
+    """What spectral norms of n × d and the bounds of k sums take."""
+    return n * max(k, d) * min(n, d)

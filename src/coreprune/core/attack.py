@@ -100,8 +100,8 @@ def attack_function(
     """Look for the largest |output| of any function, such as the difference of two networks.
 
     Args:
-        function: Queries of shape (Q, d), in float64, to outputs of shape (Q, k), differentiable
-            almost everywhere; row by row.
+        function: Queries of shape (Q, d), in float64, to outputs of shape (Q, k), row by row;
+            where it has no derivatives, it is sampled.
         space: The queries.
         num_outputs: k.
         ascent: How hard to look.
@@ -130,7 +130,8 @@ def attack_function(
             flat = v.flatten(0, 1).detach().requires_grad_()
             outputs = function(queries(space, flat))
             value = outputs.gather(1, target[:, None])[:, 0].double() * sign
-            (gradient,) = torch.autograd.grad(value.sum(), flat)
+            total = value.sum()  # of steps alone it has no derivative
+            (gradient,) = torch.autograd.grad(total, flat) if total.requires_grad else (flat * 0,)
         return value.detach().view(v.shape[:2]), gradient.view_as(v)
 
     v = draw(space, 2 * k * ascent.restarts, generator=generator).view(2 * k, ascent.restarts, e)

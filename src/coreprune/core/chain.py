@@ -40,6 +40,8 @@ class Link:
         bias_size: The magnitudes that b_l is the sum of, where more was folded into it; |b_l| when
             None. Shape (n,).
         roundings: Of a term of z_l beside those of its sum, by what was folded into the layer.
+        inside: What is evaluated on the way to z_l where something was folded into the layer, as
+            layers that read h_{l−1} too: it may overflow where z_l does not.
     """
 
     points: Tensor
@@ -47,6 +49,7 @@ class Link:
     activation: Activation
     bias_size: Tensor | None = None
     roundings: int = 0
+    inside: tuple["Link", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -183,7 +186,10 @@ def _passed_on(before: Stage, stage: Stage, error: tuple[Tensor, float]) -> tupl
     weighted = stage.new_points.double() * lipschitz
     entries = weighted.abs() @ delta
     rows: Tensor = torch.linalg.vector_norm(weighted, dim=1)
-    return torch.minimum(entries, rows * norm), norm_bound(weighted) * norm
+    entries = torch.minimum(entries, rows * norm)
+    if math.isinf(norm):  # past a jump, where a weight of 0 makes products with it NaN
+        return entries.nan_to_num(nan=math.inf, posinf=math.inf), math.inf
+    return entries, norm_bound(weighted) * norm
 
 
 def _lipschitz(link: Link) -> Tensor:

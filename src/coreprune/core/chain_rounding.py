@@ -17,7 +17,8 @@ magnitudes and c the roundings of each of them. With η_l the error of ĥ_l (`ro
 
 Sums are taken to be accumulated in the dtype itself: a wider accumulator only does better, a
 shorter one (TF32, a cast inside) is not covered. In float16 and bfloat16 γ_m soon is infinite,
-m u ≥ 1, and so is the bound; and it is where a value may overflow.
+m u ≥ 1, and so is the bound; and it is where a value may overflow, also of what is evaluated before
+a normalisation.
 """
 
 import math
@@ -98,18 +99,30 @@ def _summed(
 ) -> Deviation:
     """How far ẑ_l can be from z_l; whether its own norm counts, which takes longer."""
     finfo, points = torch.finfo(dtype), link.points.double()
-    size = link.bias.double().abs() if link.bias_size is None else link.bias_size.double()
     terms = points.shape[1] + 1 + link.roundings
-    reached = torch.stack([absolute_reach(points, one) for one in spaces]).amin(0)
-    rows: Tensor = torch.linalg.vector_norm(points, dim=1)
-    passed = torch.minimum(points.abs() @ incoming.entries, rows * incoming.norm)
-    total = reached + passed + size
+    total, passed = _magnitude(link, spaces, incoming)
     largest = min(farthest(one) for one in spaces)
     own = gamma(terms, finfo.eps / 2) * total + terms * finfo.tiny * (1 + largest)
     up = 1 + gamma(2 * points.shape[1] + 64)
-    entries = ((own + passed) * up).nan_to_num(nan=math.inf)
+    entries = ((own + passed) * up).nan_to_num(nan=math.inf, posinf=math.inf)
+    inside = [_magnitude(one, spaces, incoming)[0].amax() for one in link.inside]
+    grown = up * (1 + gamma(terms, finfo.eps / 2))
+    if not all(float(one) * grown < finfo.max for one in inside):
+        entries = torch.full_like(entries, math.inf)
     entries = torch.where((total + own) * up < finfo.max, entries, math.inf)
     found = length(entries)
     if norm and 0 < incoming.norm < math.inf:
         found = min(found, (length(own) + norm_bound(points) * incoming.norm) * up)
     return Deviation(entries=entries, norm=found)
+
+
+def _magnitude(
+    link: Link, spaces: Sequence[QuerySet], incoming: Deviation
+) -> tuple[Tensor, Tensor]:
+    """At least |P_l| |ĥ_{l−1}| + β_l, and the part of it by which ĥ_{l−1} is off. Shapes (n,)."""
+    points = link.points.double()
+    size = link.bias.double().abs() if link.bias_size is None else link.bias_size.double()
+    reached = torch.stack([absolute_reach(points, one) for one in spaces]).amin(0)
+    rows: Tensor = torch.linalg.vector_norm(points, dim=1)
+    passed = torch.minimum(points.abs() @ incoming.entries, rows * incoming.norm)
+    return reached + passed + size, passed

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from coreprune.core.chain import Link, Stage
 from coreprune.core.chain_range import preactivations
 from coreprune.core.query_set import QuerySet, draw, queries
+from coreprune.core.same_function import same_function
 
 PROBES = 256
 """Queries on which neurons are compared."""
@@ -69,7 +70,10 @@ def stages_along(
         The stages, or None where activations differ.
     """
     pairs = list(zip(original, other, kept, strict=True))
-    if not all(_agree(a, b, chosen) for a, b, chosen in pairs):
+    if not all(
+        same_function(a.activation, b.activation, width=len(a.points), kept=chosen)
+        for a, b, chosen in pairs
+    ):
         return None
     return tuple(
         Stage(
@@ -114,13 +118,3 @@ def injection(distances: Tensor) -> Tensor:
 def _distances(z: Tensor, small: Tensor) -> Tensor:
     """Between neurons of the small chain and of the large one, exact where they agree. (m, n)."""
     return torch.cdist(small.T, z.T, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _agree(one: Link, other: Link, kept: Tensor) -> bool:
-    """Whether φ of the kept neurons is the other's φ, by name and at points of every size."""
-    if one.activation.name != other.activation.name:
-        return False
-    powers = torch.logspace(-12, 12, 97, base=2.0, dtype=torch.float64)
-    grid = torch.cat([-powers, torch.zeros(1, dtype=torch.float64), powers])[:, None]
-    wide, narrow = grid.expand(-1, len(one.points)), grid.expand(-1, len(kept))
-    return torch.equal(one.activation(wide)[:, kept], other.activation(narrow))

@@ -60,7 +60,8 @@ def evaluation_error(
         η_j as `behind` tells
         |ŷ_i − y_i| ≤ γ_{n+2} (Σ_j |γ_ij| (|φ_j| + η_j) + |c_i|) + Σ_j |γ_ij| η_j
 
-    each at its largest over the queries, plus the smallest normal number for every operation.
+    each at its largest over the queries, plus the smallest normal number for every operation;
+    infinite where a value may overflow.
 
     Args:
         sums: One network, its weights as stored.
@@ -80,8 +81,10 @@ def evaluation_error(
         total += magnitudes @ (height + error)
         moved += magnitudes @ error
         terms += len(block.points)
-    tiny = torch.finfo(dtype).tiny * terms
-    return (gamma(terms, unit) * total + moved + tiny) * (1 + gamma(64 + terms))
+    finfo, up = torch.finfo(dtype), 1 + gamma(64 + terms)
+    own = gamma(terms, unit) * total
+    bound = (own + moved + finfo.tiny * terms) * up
+    return torch.where((total + own) * up < finfo.max, bound, math.inf)
 
 
 def _neuron_error(block: Block, space: QuerySet, *, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -90,6 +93,7 @@ def _neuron_error(block: Block, space: QuerySet, *, dtype: torch.dtype) -> tuple
     unit = finfo.eps / 2
     size = absolute_reach(block.points, space) + block.bias.abs()
     delta = gamma(d + 1, unit) * size + (d + 1) * finfo.tiny * (1 + farthest(space))
+    delta = torch.where((size + delta) * (1 + gamma(d + 8)) < finfo.max, delta, math.inf)
     ends, error = interval(block.points, block.bias, space), Deviation(entries=delta)
     least, greatest = block.activation.extent(ends[0] - delta, ends[1] + delta)
     height = torch.maximum(least.abs(), greatest.abs())
@@ -117,7 +121,7 @@ def behind(
         η_j = min(L_j δ_j, range φ_j) + 16 u (max(1, L_j) (|z_j| + δ_j) + |φ_j| + a_j),
 
     a_j the activation's addends; a function that jumps has L_j = 1 in the second term, and the
-    identity rounds nothing.
+    identity rounds nothing. Infinite where φ may overflow the type.
 
     Args:
         activation: φ.
@@ -142,15 +146,17 @@ def behind(
             continue
         delta = error.entries
         least, greatest = stage.extent(ends[0] - delta, ends[1] + delta)
-        lipschitz = torch.as_tensor(stage.lipschitz).to(delta).expand(delta.shape)
+        lipschitz = torch.as_tensor(stage.lipschitz, dtype=delta.dtype).expand(delta.shape)
         jumps = torch.isinf(lipschitz)
         slope = torch.where(jumps, 1.0, lipschitz.clamp_min(1.0))
         argument = slope * (torch.maximum(ends[0].abs(), ends[1].abs()) + delta)
         height = torch.maximum(least.abs(), greatest.abs())
-        addends = torch.as_tensor(stage.addends).to(delta)
+        addends = torch.as_tensor(stage.addends, dtype=delta.dtype)
         own = units * (argument + height + addends) + finfo.tiny
+        own = torch.where(height + own < finfo.max, own, math.inf)
         moved = torch.where(jumps, math.inf, lipschitz * delta)
-        entries = (torch.minimum(moved, greatest - least) + own).nan_to_num(nan=math.inf)
+        entries = torch.minimum(moved, greatest - least) + own
+        entries = entries.nan_to_num(nan=math.inf, posinf=math.inf)
         norm = math.inf
         if math.isfinite(error.norm) and not jumps.any():
             norm = float(lipschitz.amax()) * error.norm + length(own)

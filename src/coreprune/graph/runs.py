@@ -9,7 +9,7 @@ from torch import Tensor
 from coreprune.core.chain import Link
 from coreprune.core.elementwise import identity
 from coreprune.graph.groups import Consumer, Group
-from coreprune.graph.ir import Node, Norm, Parameters, parameters_of
+from coreprune.graph.ir import Affine, Node, Norm, Parameters, parameters_of
 from coreprune.graph.layer import NORM_ROUNDINGS, layer_of, scale_and_shift, shift_size
 
 
@@ -119,13 +119,18 @@ def _links(run: Run, parameters: Parameters) -> Iterator[Link]:
             activation=layer.activation,
             bias_size=layer.bias_size,
             roundings=layer.roundings,
+            inside=(_plain(group.producer, parameters),) if layer.roundings else (),
         )
         yield _behind(link, before)
         before = _folded(ending, parameters)
-    affine = run.reader.affine
+    yield _behind(_plain(run.reader.affine, parameters), before)
+
+
+def _plain(affine: Affine, parameters: Parameters) -> Link:
+    """A layer by itself."""
     weights = parameters[affine.weight]
     own = weights.new_zeros(len(weights)) if affine.bias is None else parameters[affine.bias]
-    yield _behind(Link(points=weights, bias=own, activation=identity()), before)
+    return Link(points=weights, bias=own, activation=identity())
 
 
 def _ending(reader: Consumer) -> tuple[Norm, ...]:
@@ -155,13 +160,23 @@ def _behind(link: Link, before: Fold) -> Link:
     """A layer that reads scale·h + shift, as one that reads h."""
     wide, moved = link.points.double(), link.bias.double()
     size = moved.abs() if link.bias_size is None else link.bias_size.double()
+    inside = tuple(_behind(one, before) for one in link.inside)
     if before.shift is not None:
         moved = moved + wide @ before.shift
         size = size + wide.abs() @ before.size
+        inside = (*inside, _read(before, before.shift))
     return replace(
         link,
         points=wide * before.scale,
         bias=moved,
         bias_size=size,
         roundings=link.roundings + before.roundings,
+        inside=inside,
     )
+
+
+def _read(fold: Fold, shift: Tensor) -> Link:
+    """The scale·h + shift that a layer reads, as a layer."""
+    scale = torch.as_tensor(fold.scale, dtype=torch.float64).expand_as(shift)
+    size = torch.as_tensor(fold.size, dtype=torch.float64).expand_as(shift)
+    return Link(points=torch.diag(scale), bias=shift, activation=identity(), bias_size=size)
