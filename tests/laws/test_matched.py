@@ -217,7 +217,7 @@ def test_other_inputs_than_one_of_numbers_are_refused():
 @pytest.mark.parametrize("method", ["optimal", "uniform"])
 def test_networks_of_images_are_pruned_under_it(method, count):
     told = []
-    law = BatchNormMatched(examples=24, steps=20, batch=8)
+    law = BatchNormMatched(examples=72, steps=20, batch=24)
     result = prune(
         images(), draw(2, 2, 8, 8), keep=0.5, queries=law, method=method,
         progress=lambda what, *_: told.append(what),
@@ -225,5 +225,5 @@ def test_networks_of_images_are_pruned_under_it(method, count):
     assert ("matching batch normalisations" in told) is (method == "optimal")
     assert len(count) == (4 if method == "optimal" else 0)  # three to choose by, one to measure
     if method == "optimal":
-        assert result.law.startswith("24 inputs moved from random pictures in 20 steps at most")
+        assert result.law.startswith("72 inputs moved from random pictures in 20 steps at most")
         assert 0 < result.measured_error < result.output_spread

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from coreprune.core.chain import Link
 from coreprune.core.elementwise import identity
-from coreprune.graph.groups import Consumer, Group
-from coreprune.graph.ir import Affine, Node, Norm, Parameters, parameters_of
+from coreprune.graph.groups import Consumer, Group, Linear
+from coreprune.graph.ir import Node, Norm, Parameters, parameters_of
 from coreprune.graph.layer import NORM_ROUNDINGS, layer_of, scale_and_shift, shift_size
 
 
@@ -126,7 +126,7 @@ def _links(run: Run, parameters: Parameters) -> Iterator[Link]:
     yield _behind(_plain(run.reader.affine, parameters), before)
 
 
-def _plain(affine: Affine, parameters: Parameters) -> Link:
+def _plain(affine: Linear, parameters: Parameters) -> Link:
     """A layer by itself."""
     weights = parameters[affine.weight]
     own = weights.new_zeros(len(weights)) if affine.bias is None else parameters[affine.bias]
