@@ -196,6 +196,6 @@ def _nothing_to_cut(subject: Subject, partition: Partition) -> str:
     export = f" torch.export failed on {notes}." if notes else ""
     return (
         f"model has no layer that can be cut. {layers or 'It has no layer with weights'}.{export} "
-        "Only linear layers and convolutions whose neurons reach other such layers through functions "
-        "of each neuron alone can be cut"
+        "Only linear layers and convolutions whose neurons reach other such layers through "
+        "functions of each neuron alone can be cut"
     )
