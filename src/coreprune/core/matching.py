@@ -69,7 +69,7 @@ def stages_along(
         The stages, or None where activations differ.
     """
     pairs = list(zip(original, other, kept, strict=True))
-    if not all(_agree(a, b, chosen) for a, b, chosen in pairs):
+    if not all(agree(a, b, chosen) for a, b, chosen in pairs):
         return None
     return tuple(
         Stage(
@@ -116,7 +116,7 @@ def _distances(z: Tensor, small: Tensor) -> Tensor:
     return torch.cdist(small.T, z.T, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _agree(one: Link, other: Link, kept: Tensor) -> bool:
+def agree(one: Link, other: Link, kept: Tensor) -> bool:
     """Whether φ of the kept neurons is the other's φ, by name and at points of every size."""
     if one.activation.name != other.activation.name:
         return False
