@@ -1,10 +1,10 @@
 """Both networks, run as modules on images within a group's radius, stay within its certificate."""
 
 import copy
-import re
 
 import pytest
 import torch
+from channels import conv, outputs, within
 from convolutional import CONVOLUTIONAL, norm
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,48 +12,15 @@ from networks import draw, named
 from torch import nn
 
 import coreprune
-from coreprune.certificates import channels
+from coreprune.certificates import channels as bounds
 from coreprune.certificates.of_cut import certificate_of
 from coreprune.graph.cut import Cut, shrink
 from coreprune.graph.groups import find_groups
 from coreprune.laws.space import query_space
 from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.patches import largest_window_norm, patch_norms
-from coreprune.shells.torch_module.spatial import moves_of
 from coreprune.shells.torch_module.subject import prepare
 
 STEPS = 25
-
-
-def sizes(x, layer, space):
-    """What the certificate bounds, image by image: the norms of windows or of patches."""
-    if "windows" in space:
-        extents = tuple(map(int, re.search(r"[\d×]+(?= positions)", space).group().split("×")))
-        return largest_window_norm(x, extents)
-    rest = (layer.stride, layer.padding, layer.dilation)
-    return patch_norms(x, moves_of(layer.kernel_size, rest, {})).flatten(1).amax(1)
-
-
-def within(x, layer, space, *, radius):
-    """The images, as large as the radius allows and float32 tells."""
-    norms = sizes(x, layer, space).view(-1, *[1] * (x.ndim - 1))
-    return (1 - 1e-5) * radius * x / norms.clamp_min(1e-30)
-
-
-def outputs(net, x):
-    """What the layer b gives, less the mean of a normalisation n behind that takes constants."""
-    seen = []
-    reader = net.get_submodule("b")
-    handle = reader.register_forward_hook(lambda *call: seen.append(call[2]))
-    net(x)
-    handle.remove()
-    return seen[0] - mean_behind(net).view(-1, *[1] * (seen[0].ndim - 2))
-
-
-def mean_behind(net):
-    behind = getattr(net, "n", None)
-    takes = net.b.bias is None and isinstance(behind, nn.BatchNorm2d)
-    return behind.running_mean if takes else torch.zeros(1)
 
 
 def worst(one, other, shape, *, space, radius, count=12):
@@ -74,10 +41,6 @@ def worst(one, other, shape, *, space, radius, count=12):
             moved = x + 0.5 * 0.9**step * radius * slope / length
             x = within(moved, one.a, space, radius=radius).requires_grad_()
     return best
-
-
-def conv(*args, rank=2, **options):
-    return (nn.Conv1d, nn.Conv2d, nn.Conv3d)[rank - 1](*args, **options)
 
 
 NETWORKS = {
@@ -254,7 +217,7 @@ def test_gates_have_no_certificate_and_the_reason_is_told():
 @pytest.mark.parametrize("limit", ["MOST", "LARGEST"])
 def test_taps_that_are_too_many_are_bounded_one_by_one(limit, monkeypatch):
     _, _, together, _ = built("3 by 3 twice", method="magnitude")
-    monkeypatch.setattr(channels, limit, 0)
+    monkeypatch.setattr(bounds, limit, 0)
     net, result, apart, shape = built("3 by 3 twice", method="magnitude")
     assert "patches" in apart.certificate_space
     assert "windows" in together.certificate_space

@@ -28,8 +28,9 @@ from coreprune.graph.patches import joint_extent, joint_taps, patterns, placed, 
 
 Way = Literal["jointly", "tap by tap", "by ranges"]
 
-SMALL = 2**16
-"""Patterns · k · rows · min(rows, dimensions) up to which bounds are refined sum by sum."""
+SMALL = 2**22
+"""Patterns · k · rows · min(rows, dimensions) up to which bounds are refined sum by sum,
+which then takes a second or two."""
 
 MOST = 2**31
 """The same beyond which taps are not seen together: that takes seconds."""
@@ -67,13 +68,14 @@ def difference(one: View, other: View, kept: Tensor) -> Difference:
     gamma_ = one.weights.clone()
     gamma_[:, kept] -= other.weights
     return Difference(
-        blocks=(_block(one, gamma_),),
+        blocks=(block_of(one, gamma_),),
         tap_offsets=one.tap_offsets - other.tap_offsets,
         offsets=one.constant - other.constant,
     )
 
 
-def _block(one: View, weights: Tensor) -> Block:
+def block_of(one: View, weights: Tensor) -> Block:
+    """A network's channels with other weights, of shape (k, n, T)."""
     return Block(
         points=one.layer.points,
         bias=one.layer.bias,
@@ -143,9 +145,27 @@ def tap_sums(
 
 
 def jointly(
-    group: Group, consumer: Consumer, found: Difference, *, graph: Graph, radius: float
+    group: Group,
+    consumer: Consumer,
+    found: Difference,
+    *,
+    graph: Graph,
+    radius: float,
+    effort: float | None = None,
 ) -> Tensor:
-    """Bounds for every pattern, over windows of norm at most the radius. Shape (P, k)."""
+    """Bounds for every pattern, over windows of the producer's input.
+
+    Args:
+        group: The channels, of a convolution.
+        consumer: The layer that reads them.
+        found: The difference.
+        graph: For the sizes.
+        radius: Of the windows.
+        effort: Seconds for each pattern; None refines once where that is quick.
+
+    Returns:
+        Shape (P, k).
+    """
     taps = joint_taps(group, consumer, graph) or taps_of(consumer, graph)
     sums, chosen = tap_sums(group, consumer, found, graph=graph), patterns(taps)
     width = sums[0].blocks[0].points.shape[1]
@@ -156,12 +176,19 @@ def jointly(
         ball(radius, dimension=width),
         patterns=chosen,
         offsets=found.offsets,
-        effort=None if cost <= SMALL else 0.0,
+        effort=0.0 if effort is None and cost > SMALL else effort,
     )
 
 
-def tap_by_tap(consumer: Consumer, found: Difference, *, graph: Graph, radius: float) -> Tensor:
-    """Bounds for every pattern, over patches of norm at most the radius. Shape (P, k)."""
+def tap_by_tap(
+    consumer: Consumer,
+    found: Difference,
+    *,
+    graph: Graph,
+    radius: float,
+    effort: float | None = None,
+) -> Tensor:
+    """Bounds for every pattern, over patches of the producer's input. Arguments as `jointly`."""
     k, count = found.tap_offsets.shape
     blocks = [
         replace(block, weights=block.weights.view(k, -1, count).mT.flatten(0, 1))
@@ -170,8 +197,9 @@ def tap_by_tap(consumer: Consumer, found: Difference, *, graph: Graph, radius: f
     sums = neuron_sums(blocks, found.tap_offsets.flatten())
     rows = sum(len(block.points) for block in blocks)
     width = blocks[0].points.shape[1]
-    small = k * count * rows * min(rows, width) <= SMALL
-    ends = certificate(sums, ball(radius, dimension=width), effort=None if small else 0.0)
+    if effort is None and k * count * rows * min(rows, width) > SMALL:
+        effort = 0.0
+    ends = certificate(sums, ball(radius, dimension=width), effort=effort)
     lower, upper = ends.lower.view(k, count), ends.upper.view(k, count)
     if consumer.passengers != without_pools(consumer).passengers:  # mixtures, zeros among them
         lower, upper = lower.clamp(max=0), upper.clamp(min=0)

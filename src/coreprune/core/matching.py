@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from coreprune.core.chain import Link, Stage
 from coreprune.core.chain_range import preactivations
+from coreprune.core.elementwise import Activation
 from coreprune.core.query_set import QuerySet, draw, queries
 
 PROBES = 256
@@ -120,7 +121,12 @@ def agree(one: Link, other: Link, kept: Tensor) -> bool:
     """Whether φ of the kept neurons is the other's φ, by name and at points of every size."""
     if one.activation.name != other.activation.name:
         return False
+    wide, narrow = (traced(link.activation, width=len(link.points)) for link in (one, other))
+    return torch.equal(wide[:, kept], narrow)
+
+
+def traced(activation: Activation, *, width: int) -> Tensor:
+    """φ at points of every size, by which functions are compared. Shape (195, width)."""
     powers = torch.logspace(-12, 12, 97, base=2.0, dtype=torch.float64)
     grid = torch.cat([-powers, torch.zeros(1, dtype=torch.float64), powers])[:, None]
-    wide, narrow = grid.expand(-1, len(one.points)), grid.expand(-1, len(kept))
-    return torch.equal(one.activation(wide)[:, kept], other.activation(narrow))
+    return activation(grid.expand(-1, width))
