@@ -115,4 +115,4 @@ def _rounding(
     total = sizes @ channels.height + sum((one.abs() for one in constants), moved * 0)
     found = gamma(terms, finfo.eps / 2) * total + moved + terms * finfo.tiny
     widened: Tensor = found * (1 + gamma(terms + 64))
-    return torch.where(total < finfo.max, widened, torch.inf).nan_to_num(nan=torch.inf)
+    return torch.where(total < finfo.max, widened, torch.inf)

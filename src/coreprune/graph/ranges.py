@@ -78,6 +78,7 @@ def ranges(
     size = absolute_reach(points, space) + layer.bias_size.double()
     error = gamma(terms, finfo.eps / 2) * size + terms * finfo.tiny * (1 + farthest(space))
     found = Ranges(low=low, high=high, error=error)
+    over = ~(found.height < finfo.max)  # what once overflows may be NaN ever after
     for passenger in consumer.passengers[len(first) :]:
         if isinstance(passenger, Pool):
             found = _pooled(found, passenger, graph, dtype=dtype)
@@ -90,8 +91,8 @@ def ranges(
                 f"group {group.name} must have channels that nothing is added to or multiplied "
                 "with; their ranges are not followed through that"
             )
-    over = found.height >= finfo.max
-    return replace(found, error=torch.where(over, math.inf, found.error).nan_to_num(nan=math.inf))
+        over = over | ~(found.height < finfo.max)
+    return replace(found, error=torch.where(over, math.inf, found.error))
 
 
 def _mapped(before: Ranges, activation: Activation, *, dtype: torch.dtype) -> Ranges:
