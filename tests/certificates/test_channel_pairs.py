@@ -72,6 +72,17 @@ def test_channels_that_were_trained_on_are_bounded_for_both_networks(share, taps
     assert found.attack.item() > 0.3 * float(change)
 
 
+def test_channels_scaled_and_read_less_are_the_same_network():
+    net = network(act=nn.Identity)
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        for tensor in (other.m.weight, other.m.bias):
+            tensor[:3] *= 2
+        other.b.weight[:, :3] /= 2
+    found = certify(net, other, Ball(3.0), example_inputs=X)
+    assert found.certificate.item() < 1e-3
+
+
 def deeper():
     torch.manual_seed(0)
     return named(a=conv(2, 8, 3), r=nn.ReLU(), c=conv(8, 6, 3), s=nn.ReLU(), b=conv(6, 4, 1)).eval()

@@ -189,22 +189,80 @@ def test_no_image_beats_the_certificate_of_a_random_cut(drawn, act, normal, seed
     assert found <= proven.bound
 
 
-def test_a_tap_beyond_the_border_adds_nothing():
-    """With a constant channel every pattern of taps is another sum: the corner is the worst."""
-    net = named(a=conv(1, 2, 1), r=nn.Identity(), b=conv(2, 1, 3, padding=1)).eval()
+def first_goes(net, *, shift=0.0):
+    """The certificate where the first of two channels goes and a constant comes."""
+    image = torch.ones(1, 1, 6, 6, dtype=net.a.weight.dtype)
+    subject = prepare(net.eval(), (image,))
+    (group,) = find_groups(subject.graph).groups
+    (consumer,) = group.consumers
+    before = subject.graph.parameters
+    cut = Cut(
+        group=group,
+        indices=torch.tensor([1]),
+        weights=(before[consumer.affine.weight][:, 1:].flatten(1),),
+        shifts={consumer.constant: consumer.sign * torch.tensor([shift])},
+    )
+    space = query_space(subject, [group], queries=None, seed=0)
+    return certificate_of(cut, before, shrink(before, cut), space=space, graph=subject.graph)
+
+
+def ones(*middle, reader, **behind):
+    """A network whose two channels are 1 everywhere."""
+    between = {f"m{i}": module for i, module in enumerate(middle)}
+    net = named(a=conv(1, 2, 1), **between, b=reader, **behind).eval()
     with torch.no_grad():
         net.a.weight.zero_()
         net.a.bias.fill_(1.0)
-        net.b.bias.zero_()
+        for layer in (*middle, reader):
+            if isinstance(layer, nn.Conv2d):
+                layer.weight.fill_(1.0)
+    return net
+
+
+def test_a_tap_beyond_the_border_adds_nothing():
+    """With a constant channel every pattern of taps is another sum: the corner is the worst."""
+    net = ones(nn.Identity(), reader=conv(2, 1, 3, padding=1))
+    with torch.no_grad():
         net.b.weight[0, 0] = torch.tensor([[-9.0, 1, -9], [1, 2, 1], [-9, 1, 31]])
-        net.b.weight[0, 1] = 0.0
-    subject = prepare(net, (torch.ones(1, 1, 6, 6),))
-    (group,) = find_groups(subject.graph).groups
-    space = query_space(subject, [group], queries=None, seed=0)
-    cut = Cut(group=group, indices=torch.tensor([1]), weights=(torch.zeros(1, 9),))
-    before = subject.graph.parameters
-    proven = certificate_of(cut, before, shrink(before, cut), space=space, graph=subject.graph)
+    proven = first_goes(net)
     assert proven.bound == pytest.approx(2 + 1 + 1 + 31, rel=1e-4)  # inside: only 10
+
+
+def test_a_mean_over_zeros_alone_leaves_the_constant():
+    net = ones(nn.Sigmoid(), nn.ZeroPad2d(1), reader=conv(2, 1, 1))
+    with torch.no_grad():
+        net.a.bias.fill_(0.0)
+    assert first_goes(net, shift=0.5).bound == pytest.approx(0.5, rel=1e-3)  # inside: 0
+
+
+def test_a_kernel_of_its_own_meets_zeros_at_borders():
+    net = ones(conv(2, 2, 3, padding=1, groups=2, bias=False), reader=conv(2, 1, 1))
+    assert first_goes(net, shift=9.0).bound >= 9 - 4  # inside: 0
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_the_shift_of_a_normalisation_counts_for_taps_inside(padding):
+    net = ones(nn.ReLU(), nn.BatchNorm2d(2, eps=0.0), reader=conv(2, 1, 3, padding=padding))
+    with torch.no_grad():
+        net.a.bias.zero_()
+        net.m1.bias.fill_(2.0)
+    bound = first_goes(net, shift=18.0).bound
+    expected = 0 if padding == 0 else 18 - 2 * 4  # with a corner: four taps inside
+    assert bound == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(1.0, 0.0), (3.0, 2.0)])
+def test_a_constant_in_the_mean_behind_is_counted(shift, expected):
+    net = ones(nn.ReLU(), reader=conv(2, 1, 1, bias=False), n=nn.BatchNorm2d(1))
+    assert first_goes(net, shift=shift).bound == pytest.approx(expected, abs=1e-4)
+
+
+def test_where_nothing_goes_rounding_is_left():
+    net = ones(nn.ReLU(), reader=conv(2, 1, 3))
+    with torch.no_grad():
+        net.b.weight[:, 0] = 0.0
+    assert 1e-7 < first_goes(net).bound < 1e-4
+    assert 1e-3 < first_goes(net.half()).bound < 1
 
 
 def test_gates_have_no_certificate_and_the_reason_is_told():
@@ -212,6 +270,33 @@ def test_gates_have_no_certificate_and_the_reason_is_told():
     result = coreprune.prune(case.make().eval(), **case.example, keep=0.5, method="magnitude")
     assert result.groups[0].certificate is result.groups[0].certificate_space is None
     assert "a: no certificate: its neurons are multiplied by a gate" in result.notes
+
+
+class Exchanged(nn.Module):
+    """The axes of the positions change places between two convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = conv(2, 8, (3, 1)), conv(8, 4, (1, 3))
+
+    def forward(self, x):
+        return self.b(self.a(x).relu().transpose(2, 3))
+
+
+def test_exchanged_axes_are_not_taken_for_neighbours():
+    torch.manual_seed(0)
+    net = Exchanged().eval()
+    result = coreprune.prune(net, draw(2, 2, 7, 7), keep={"a": 0.6}, method="magnitude")
+    (record,) = result.groups
+    assert "patches" in record.certificate_space
+    found = worst(
+        net,
+        result.model,
+        (2, 7, 7),
+        space=record.certificate_space,
+        radius=record.certificate_radius,
+    )
+    assert found <= record.certificate
 
 
 @pytest.mark.parametrize("limit", ["MOST", "LARGEST"])
