@@ -299,6 +299,19 @@ def test_exchanged_axes_are_not_taken_for_neighbours():
     assert found <= record.certificate
 
 
+@pytest.mark.parametrize("name", ["shared by two", "two readers"])
+def test_every_reader_counts(name):
+    case = CONVOLUTIONAL[name]
+    net = case.make().eval()
+    result = coreprune.prune(net, **case.example, keep=0.5, method="magnitude")
+    assert [record.name for record in result.groups] == list(case.cut)
+    assert all(record.certificate > 0 for record in result.groups)
+    with torch.no_grad():
+        net.b.weight.mul_(100)
+    more = coreprune.prune(net, **case.example, keep=0.5, method="magnitude")
+    assert more.groups[0].certificate > 2 * result.groups[0].certificate
+
+
 @pytest.mark.parametrize("limit", ["MOST", "LARGEST"])
 def test_taps_that_are_too_many_are_bounded_one_by_one(limit, monkeypatch):
     _, _, together, _ = built("3 by 3 twice", method="magnitude")

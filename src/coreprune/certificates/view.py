@@ -58,7 +58,8 @@ def view(
         The view, on the CPU.
     """
     own = {name: parameters[name].detach().cpu() for name in _names(group, consumer)}
-    precision = precision_of(Run(groups=(group,), reader=consumer), own)
+    alone = replace(group, consumers=(consumer,))
+    precision = precision_of(Run(groups=(alone,), reader=consumer), own)
     flat = without_pools(consumer)
     ending = ending_of(flat)
     rest = replace(flat, passengers=flat.passengers[: len(flat.passengers) - len(ending)])
