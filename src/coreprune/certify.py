@@ -19,6 +19,7 @@ from coreprune.certificates.arguments import (
 )
 from coreprune.certificates.asked import Asked
 from coreprune.certificates.by_group import of_groups, runs_by_name
+from coreprune.certificates.channel_pairs import channel_pairs
 from coreprune.certificates.judged import WITHIN, holds, vacuous_words
 from coreprune.certificates.network import NetworkChain, carried, network_chain
 from coreprune.certificates.precision import named, unbounded
@@ -105,8 +106,13 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
     why = one if isinstance(one, str) else f"of the pruned network, {other}"
     if rows is not None:
         raise ArgumentError(f"samples ask for classes of the whole network, but {why}")
+    graphs = first.graph, second.graph
     return of_groups(
-        runs_by_name(first, groups[0]), runs_by_name(second, groups[1]), asked=asked, why=why
+        runs_by_name(first, groups[0]),
+        runs_by_name(second, groups[1]),
+        asked=asked,
+        why=why,
+        channels=list(channel_pairs(graphs, (groups[0], groups[1]), asked)),
     )
 
 

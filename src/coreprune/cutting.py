@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Generator, Tensor
 
-from coreprune.certificates.fast import cut_certificate
+from coreprune.certificates.of_cut import certificate_of
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path, kept_at, path_of
 from coreprune.coresets.coreset import Selection, group_coreset
@@ -14,7 +14,7 @@ from coreprune.coresets.prices import PriceList, weighted_readers
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.cut import Cut, columns_of, entries_left, parts_of, shrink, widen
 from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
-from coreprune.graph.ir import Parameters
+from coreprune.graph.ir import Graph, Parameters
 from coreprune.laws.space import QuerySpace
 from coreprune.progress import Progress
 from coreprune.result import GroupRecord
@@ -97,7 +97,7 @@ def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
     """
 
     def cut_each(outcome: Outcome, is_sound: IsSound | None) -> Outcome:
-        return _cut_each(plan, outcome, tell=tell, is_sound=is_sound)
+        return _cut_each(plan, outcome, graph=subject.graph, tell=tell, is_sound=is_sound)
 
     outcome = checked(subject, plan.groups, cut_each, tell=tell)
     if not outcome.cuts:
@@ -167,6 +167,7 @@ def _cut_each(
     plan: Plan,
     outcome: Outcome,
     *,
+    graph: Graph,
     tell: Progress,
     is_sound: IsSound | None = None,
 ) -> Outcome:
@@ -188,15 +189,19 @@ def _cut_each(
             generator=Generator().manual_seed(plan.seeds[group.name]),
         )
         after, cuts = shrink(outcome.parameters, cut, outcome.cuts), (*outcome.cuts, cut)
-        bound = None
-        if group.is_plain:
-            bound = cut_certificate(
-                cut, own, parts_of(group, after, cuts), query_radius=plan.space.radii[group.name]
-            )
+        proven = certificate_of(
+            cut, own, parts_of(group, after, cuts), space=plan.space, graph=graph
+        )
+        record = replace(
+            record,
+            certificate=proven.bound,
+            certificate_radius=proven.radius,
+            certificate_space=proven.space,
+        )
         trial = Outcome(
             parameters=after,
             cuts=cuts,
-            records={**outcome.records, group.name: replace(record, certificate=bound)},
+            records={**outcome.records, group.name: record},
         )
         if is_sound is None or is_sound(group, trial):
             run.cut(group, cut.indices)

@@ -9,8 +9,8 @@ import numpy as np
 from torch import nn
 
 from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
-from coreprune.certificates.fast import TOO_WIDE, is_too_wide
 from coreprune.certificates.network import NetworkChain
+from coreprune.certificates.of_cut import no_certificate
 from coreprune.certified_budget import cut_within
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
@@ -183,9 +183,10 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         notes=(
             *prospect.notes,
             *(
-                f"{group.name}: no certificate: {TOO_WIDE}"
+                f"{group.name}: no certificate: {reason}"
                 for group in groups
-                if group.name in outcome.records and is_too_wide(group, subject.graph.parameters)
+                if group.name in outcome.records
+                and (reason := no_certificate(group, subject.graph.parameters)) is not None
             ),
         ),
     )

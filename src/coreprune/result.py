@@ -24,8 +24,9 @@ class GroupRecord:
         neurons_after: m.
         kept: The indices of the neurons kept, sorted.
         num_draws: Draws made, for sampling with replacement, else None.
-        query_radius: β, the largest norm of this layer's input that was planned for; None where
-            neurons were removed without a loss and no bound is known.
+        query_radius: β, the largest norm of this layer's input that was planned for, of a
+            convolution of one of its patches; None where neurons were removed without a loss and no
+            bound is known.
         total_sensitivity: t = Σ_j s_j, in the units of the consumers' inputs; None where
             neurons were removed without a loss.
         guaranteed_error: ε such that, with probability 0.95 over the draws, every output of every
@@ -37,10 +38,14 @@ class GroupRecord:
         ridge: λ of the systems that the new weights solve, the largest of the consumers'; None
             where none was solved.
         condition_number: Of these systems' matrices in the 2-norm, likewise.
-        certificate: No input of any consumer is further from what it was before this layer was cut,
-            for every layer input of norm at most β; None where an activation overflows there,
-            rounding has no bound, or a note says that the layer is too wide. Of the weights as
-            stored and before repair; evaluating both in their own dtype is included.
+        certificate: No input of any consumer's activation is further from what it was before this
+            layer was cut, for every layer input of `certificate_space`; None where an activation
+            overflows there, rounding has no bound, or a note says why. Of the weights as stored and
+            before repair; evaluating both in their own dtype is included. Of a convolution at every
+            position, borders included, of maps as the example gives them.
+        certificate_radius: The norm that those inputs have at most: β, or where taps of consumers
+            see several patches, that of the windows that hold these.
+        certificate_space: Those inputs in words.
     """
 
     name: str
@@ -58,6 +63,8 @@ class GroupRecord:
     ridge: float | None
     condition_number: float | None
     certificate: float | None = None
+    certificate_radius: float | None = None
+    certificate_space: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

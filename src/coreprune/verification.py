@@ -156,7 +156,11 @@ def _claims(document: Mapping[str, Any], directory: Path) -> Iterator[tuple[str,
         ("network", document.get("certificate"), document.get("certificate_radius"))
     ]
     entries += [
-        (str(group.get("name")), group.get("certificate"), group.get("query_radius"))
+        (
+            str(group.get("name")),
+            group.get("certificate"),
+            group.get("certificate_radius", group.get("query_radius")),  # older records: the latter
+        )
         for group in groups
     ]
     for name, bound, radius in entries:

@@ -129,7 +129,9 @@ def test_it_is_quicker_than_pruning(monkeypatch):
 
         return wrapper
 
-    monkeypatch.setattr("coreprune.cutting.cut_certificate", timed(fast.cut_certificate))
+    monkeypatch.setattr(
+        "coreprune.certificates.of_cut.cut_certificate", timed(fast.cut_certificate)
+    )
     module = importlib.import_module("coreprune.proof")
     monkeypatch.setattr(module, "network_certificate", timed(fast.network_certificate))
     torch.manual_seed(0)

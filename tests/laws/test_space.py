@@ -138,3 +138,17 @@ def test_bounded_laws_are_refused_through_prune_as_well(law, x):
     name = type(law).__name__
     with pytest.raises(ArgumentError, match=rf"queries={name}\(\.\.\.\) needs a network with one"):
         prune(mlp(6, 12, 3), x, keep=0.5, queries=law)
+
+
+def test_windows_are_measured_where_taps_see_several_patches():
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 3, stride=2), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)
+    )
+    x = draw(3, 2, 15, 15)
+    found = space(net, x, queries=Samples(x))
+    assert list(found.windows) == ["0"]
+    window = found.windows["0"]
+    assert window.extents == (7, 7)
+    norms = x.unfold(2, 7, 1).unfold(3, 7, 1).square().sum((1, 4, 5)).sqrt()
+    assert window.radius == pytest.approx(norms.max().item(), rel=1e-5)
+    assert window.radius > found.radii["0"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from coreprune.certificates.asked import Asked
+from coreprune.certificates.group_bound import NO_SUCH_GROUP, OTHER_SIZES, GroupBound, unproven
 from coreprune.certificates.judged import holds, vacuous_words
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain import Link
@@ -29,15 +30,6 @@ class RunLayers:
     precision: torch.dtype
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RunBound:
-    """What is proven of a run, whether that says nothing, and the part that pays for rounding."""
-
-    record: CertifiedGroup
-    vacuous: bool = False
-    rounding: float = 0.0
-
-
 def runs_by_name(subject: Subject, groups: Sequence[Group]) -> dict[str, RunLayers]:
     """The runs of a network.
 
@@ -58,7 +50,12 @@ def runs_by_name(subject: Subject, groups: Sequence[Group]) -> dict[str, RunLaye
 
 
 def of_groups(
-    originals: Mapping[str, RunLayers], others: Mapping[str, RunLayers], *, asked: Asked, why: str
+    originals: Mapping[str, RunLayers],
+    others: Mapping[str, RunLayers],
+    *,
+    asked: Asked,
+    why: str,
+    channels: Sequence[GroupBound] = (),
 ) -> Certified:
     """Certify and attack run by run.
 
@@ -67,54 +64,60 @@ def of_groups(
         others: The pruned network's.
         asked: What for.
         why: Why there is no bound of the whole network, in words.
+        channels: What is proven of groups that are in no run.
 
     Returns:
         The certificates.
     """
     found = [_of_run(name, run, others.get(name), asked=asked) for name, run in originals.items()]
+    found.extend(channels)
     records = [one.record for one in found]
     bounds = [math.inf if r.certificate is None else r.certificate for r in records]
     attacks = [math.nan if r.attack is None else r.attack for r in records]
+    windows = (
+        ", of a convolution the windows that all taps of the layer behind it see together, or its "
+        "patches where that has one tap"
+        if channels
+        else ""
+    )
     return Certified(
         certificate=torch.tensor(bounds, dtype=torch.float64),
         attack=torch.tensor(attacks, dtype=torch.float64),
         holds=all(holds(record, record.attack or 0.0) for record in records),
         scope=f"group: no bound of the whole network, because {why}",
-        space=f"{words_of(asked.space)}, inputs being those of each group's first layer",
+        space=f"{words_of(asked.space)}, inputs being those of each group's first layer{windows}",
         vacuous=vacuous_words("groups", torch.tensor([one.vacuous for one in found])),
         groups=tuple(records),
         rounding=torch.tensor([one.rounding for one in found], dtype=torch.float64),
-        precision=named(*(run.precision for run in (*originals.values(), *others.values()))),
+        precision=named(
+            *(run.precision for run in (*originals.values(), *others.values())),
+            *(dtype for one in channels for dtype in one.types),
+        ),
     )
 
 
-def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked) -> _RunBound:
+def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked) -> GroupBound:
     """One run of groups."""
-
-    def none(reason: str, *, rounding: float = 0.0) -> _RunBound:
-        text = f"not attacked: {reason}"
-        record = CertifiedGroup(name=name, certificate=None, attack=None, reason=text)
-        return _RunBound(record=record, rounding=rounding)
-
     if other is None:
-        return none("the pruned network has no such group")
+        return unproven(name, NO_SUCH_GROUP)
     links = run.links
     if _ends(links) != _ends(other.links):
-        return none("layers around it have other sizes in the pruned network")
+        return unproven(name, OTHER_SIZES)
     try:
         space = query_set_of(asked.space, (links[0].points.shape[1],))
         found = pair_bound(
             links, other.links, space, effort=asked.effort, generator=asked.generator()
         )
     except ArgumentError as reason:
-        return none(str(reason))
+        return unproven(name, str(reason))
     own, more = (chain_rounding(one.links, space, dtype=one.precision) for one in (run, other))
     rounding = own.outputs + more.outputs
     bound = found.bound + rounding
     if not bound.isfinite().all():
-        return none(unbounded(named(run.precision, other.precision)), rounding=math.inf)
+        why = unbounded(named(run.precision, other.precision))
+        return unproven(name, why, rounding=math.inf)
     reached = output_attack(links, other.links, space, generator=asked.generator())
-    return _RunBound(
+    return GroupBound(
         record=CertifiedGroup(
             name=name, certificate=float(bound.amax()), attack=float(reached.values.amax())
         ),

@@ -110,7 +110,7 @@ def _links(run: Run, parameters: Parameters) -> Iterator[Link]:
     before = Fold()
     readers = [group.consumers[0] for group in run.groups[:-1]] + [run.reader]
     for group, reader in zip(run.groups, readers, strict=True):
-        ending = _ending(reader)
+        ending = ending_of(reader)
         rest = replace(reader, passengers=reader.passengers[: len(reader.passengers) - len(ending)])
         layer = layer_of(group, rest, parameters)
         link = Link(
@@ -122,7 +122,7 @@ def _links(run: Run, parameters: Parameters) -> Iterator[Link]:
             inside=(_plain(group.producer, parameters),) if layer.roundings else (),
         )
         yield _behind(link, before)
-        before = _folded(ending, parameters)
+        before = folded(ending, parameters)
     yield _behind(_plain(run.reader.affine, parameters), before)
 
 
@@ -133,8 +133,8 @@ def _plain(affine: Linear, parameters: Parameters) -> Link:
     return Link(points=weights, bias=own, activation=identity())
 
 
-def _ending(reader: Consumer) -> tuple[Norm, ...]:
-    """Normalisations between an activation and the layer that reads it."""
+def ending_of(reader: Consumer) -> tuple[Norm, ...]:
+    """Normalisations between what is before them and the layer that reads them, if any is."""
     ending: list[Norm] = []
     for passenger in reversed(reader.passengers):
         if not isinstance(passenger, Norm):
@@ -143,7 +143,8 @@ def _ending(reader: Consumer) -> tuple[Norm, ...]:
     return ()  # none but normalisations: they belong to the layer before
 
 
-def _folded(norms: Sequence[Norm], parameters: Parameters) -> Fold:
+def folded(norms: Sequence[Norm], parameters: Parameters) -> Fold:
+    """Normalisations one after the other."""
     found = Fold()
     for norm in norms:
         scale, shift = scale_and_shift(norm, parameters)

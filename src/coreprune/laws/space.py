@@ -4,13 +4,14 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
+from coreprune.graph.patches import Extents, window_of
 from coreprune.laws.calls import Law, calls_of, drawn_calls, input_values, only_input
 from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
@@ -22,16 +23,28 @@ from coreprune.shells.torch_module.subject import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """All inputs of a convolution whose windows of some extents, at any place, are no larger."""
+
+    extents: Extents
+    radius: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuerySpace:
     """A ball a group.
 
     Attributes:
-        radii: β by the group's name: the largest norm of the input of its producer.
+        radii: β by the group's name: the largest norm of the input of its producer, of a
+            convolution of one of its patches.
         words: Where the radii come from.
+        windows: By the group's name, the windows that the readers' taps see together; only of
+            convolutions that are read by such with several taps.
     """
 
     radii: Mapping[str, float]
     words: str
+    windows: Mapping[str, Window] = field(default_factory=dict)
 
 
 def query_space(
@@ -72,10 +85,24 @@ def query_space(
     weights = {
         group.producer.weight: subject.graph.parameters[group.producer.weight] for group in groups
     }
-    norms = largest_input_norms(subject.working, calls, weights)
-    radii = {group.name: norms[group.producer.weight] for group in groups}
+    found = {group: window_of(group, subject.graph) for group in groups}
+    extents = {group: window for group, window in found.items() if window is not None}
+    norms = largest_input_norms(
+        subject.working,
+        calls,
+        weights,
+        windows={group.producer.weight: window for group, window in extents.items()},
+    )
+    radii = {group.name: norms.rows[group.producer.weight] for group in groups}
     _check_radii(radii, "queries" if isinstance(queries, Samples) else "example_inputs")
-    return QuerySpace(radii=radii, words=f"layer inputs no larger than on {' and '.join(words)}")
+    return QuerySpace(
+        radii=radii,
+        words=f"layer inputs no larger than on {' and '.join(words)}",
+        windows={
+            group.name: Window(extents=window, radius=norms.windows[group.producer.weight])
+            for group, window in extents.items()
+        },
+    )
 
 
 def input_radii(

@@ -11,7 +11,7 @@ from coreprune.shells.torch_module.lower import tensors_of
 def norms(model, *calls, names):
     tensors = tensors_of(model)
     wanted = {name: tensors[name] for name in names}
-    return largest_input_norms(model, [Call(args=(x,)) for x in calls], wanted)
+    return largest_input_norms(model, [Call(args=(x,)) for x in calls], wanted).rows
 
 
 def test_the_largest_norm_over_all_calls():

@@ -3,7 +3,7 @@ import torch
 from networks import draw
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
-from coreprune.shells.torch_module.patches import PLACES, patch_norms, patches
+from coreprune.shells.torch_module.patches import PLACES, largest_window_norm, patch_norms, patches
 from coreprune.shells.torch_module.spatial import moves_of
 
 CASES = {
@@ -55,3 +55,12 @@ def test_places_are_the_same_each_time_and_hold_borders_in_their_proportion():
     assert len(rows) == 400 * PLACES
     inner = (rows.sum(1) == 9).float().mean().item()
     assert inner == pytest.approx(36 / 64, abs=0.01)
+
+
+@pytest.mark.parametrize("extents", [(1, 1), (3, 2), (4, 9), (9, 9)])
+def test_the_largest_window_is_that_of_all_places(extents):
+    x = draw(3, 2, 6, 7)
+    wide = F.pad(x, [8] * 4)
+    rows = wide.unfold(2, extents[0], 1).unfold(3, extents[1], 1)
+    expected = rows.square().sum((1, 4, 5)).sqrt().amax((1, 2))
+    torch.testing.assert_close(largest_window_norm(x, extents), expected)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,38 +10,63 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from coreprune.shells.torch_module.calls import Call, run
-from coreprune.shells.torch_module.patches import patch_norms, patches
+from coreprune.shells.torch_module.patches import largest_window_norm, patch_norms, patches
 from coreprune.shells.torch_module.spatial import Moves, moves_of
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputNorms:
+    """The largest Euclidean norms of what layers read, by their weights' names.
+
+    Attributes:
+        rows: Of a row, of a convolution of one of its patches; zero for a layer that was not
+            reached, infinite for NaN.
+        windows: Of a window of a convolution's input, likewise.
+    """
+
+    rows: dict[str, float]
+    windows: dict[str, float] = field(default_factory=dict)
+
+
 def largest_input_norms(
-    model: nn.Module, calls: Iterable[Call], weights: Mapping[str, Tensor]
-) -> dict[str, float]:
+    model: nn.Module,
+    calls: Iterable[Call],
+    weights: Mapping[str, Tensor],
+    *,
+    windows: Mapping[str, tuple[int, ...]] | None = None,
+) -> InputNorms:
     """The largest Euclidean norm of the inputs of linear layers, of convolutions of their patches.
 
     Args:
         model: In evaluation mode.
         calls: What to run it on.
         weights: The layers' weight tensors, the very ones that the model uses, by name.
+        windows: Extents of windows to measure too, for some of the convolutions.
 
     Returns:
-        The largest norm over all rows or patches of all calls, by the weights' names; zero for a
-        layer that was not reached, infinite for NaN.
+        The largest norms over all rows, patches and windows of all calls.
     """
-    norms = dict.fromkeys(weights, 0.0)
+    windows = windows or {}
+    norms = InputNorms(rows=dict.fromkeys(weights, 0.0), windows=dict.fromkeys(windows, 0.0))
     names = _named(weights)
 
     def measure(use: _Use) -> Tensor:
         name = names.get(use.weight.data_ptr())
         if name is not None and use.source.numel():
-            largest = use.norms().amax()
-            norms[name] = max(norms[name], float(largest.nan_to_num(torch.inf, torch.inf)))
+            norms.rows[name] = max(norms.rows[name], _largest(use.norms()))
+            if name in windows:
+                largest = _largest(use.window_norms(windows[name]))
+                norms.windows[name] = max(norms.windows[name], largest)
         return use.output
 
     with _LinearLayers(measure):
         for call in calls:
             run(model, call)
     return norms
+
+
+def _largest(norms: Tensor) -> float:
+    return float(norms.amax().nan_to_num(torch.inf, torch.inf))
 
 
 def watch_inputs(
@@ -126,6 +151,10 @@ class _Use:
             sizes: Tensor = torch.linalg.vector_norm(self.source.float(), dim=-1)
             return sizes
         return patch_norms(self._batched(), self._moves())
+
+    def window_norms(self, extents: tuple[int, ...]) -> Tensor:
+        """The largest of any window of a convolution's input, example by example."""
+        return largest_window_norm(self._batched(), extents)
 
     def _moves(self) -> Moves:
         return moves_of(tuple(self.weight.shape[2:]), self.rest, self.named)

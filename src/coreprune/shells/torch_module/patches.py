@@ -48,6 +48,25 @@ def patch_norms(x: Tensor, moves: Moves) -> Tensor:
     return sums[:, 0].clamp_min(0).sqrt()
 
 
+def largest_window_norm(x: Tensor, extents: tuple[int, ...]) -> Tensor:
+    """The largest Euclidean norm of any window of each example, at every place.
+
+    Windows that reach beyond the borders, where there are zeros, hold no more than one that does
+    not, and one that is larger than the map holds all of it.
+
+    Args:
+        x: Examples. Shape (N, d, ...).
+        extents: Of the window, axis by axis behind the channels.
+
+    Returns:
+        Shape (N,).
+    """
+    sums = x.float().square().sum(1)
+    for axis, extent in enumerate(extents, start=1):
+        sums = sums.unfold(axis, min(extent, sums.shape[axis]), 1).sum(-1)
+    return sums.flatten(1).amax(1).sqrt()
+
+
 def _padded(x: Tensor, moves: Moves) -> Tensor:
     return nn.functional.pad(x, [side for pair in reversed(moves.padding) for side in pair])
 
