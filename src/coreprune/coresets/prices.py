@@ -11,14 +11,14 @@ from torch import Tensor
 from coreprune.core.reconstruction import Path
 from coreprune.core.selection.paths import PathMethod, Reader, path_of
 from coreprune.coresets.moments import GroupMoments, View
-from coreprune.laws.calls import drawn
+from coreprune.laws.calls import drawn, only_input
 from coreprune.shells.torch_module.calls import Call, batch_size, run
 from coreprune.shells.torch_module.outputs import leaves_of
 from coreprune.shells.torch_module.responses import output_metrics
 from coreprune.sizes.allocation import Price
 
-EXAMPLES = 1024
-"""Queries over which the outputs' responses are averaged."""
+EXAMPLES, PICTURES = 1024, 256
+"""Queries over which the outputs' responses are averaged: fewer where each has many places."""
 
 FLOOR = 1e-3
 """What every direction of a reader's outputs counts for, as a share of the mean one: derivatives
@@ -99,7 +99,9 @@ def responses(moments: GroupMoments) -> Responses:
     names = [consumer.affine.weight for group in moments.groups for consumer in group.consumers]
     parameters = moments.subject.graph.parameters
     weights = {name: parameters[name] for name in names}
-    calls = drawn(moments.law, moments.subject, seed=moments.seed, examples=EXAMPLES)
+    example = only_input(moments.subject.call)
+    examples = EXAMPLES if example is None or example.ndim < 4 else PICTURES
+    calls = drawn(moments.law, moments.subject, seed=moments.seed, examples=examples)
     first = next(calls)
     outputs = _outputs_of_one(moments, first)
     try:
