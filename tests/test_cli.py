@@ -322,6 +322,7 @@ def saved(tmp_path: Path, monkeypatch) -> Path:
         "    torch.manual_seed(0)\n"
         "    return nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 3))\n"
     )
+    monkeypatch.delitem(sys.modules, "deep_net", raising=False)
     model = importlib.import_module("own_net").net()
     coreprune.prune(model, torch.ones(1, 4), keep=0.6).save(tmp_path / "small")
     return tmp_path
@@ -412,6 +413,59 @@ def test_a_stored_certificate_that_does_not_hold_is_exit_code_one(
     assert "NO" in out
     assert err.startswith(f"coreprune: the stored certificate of {name}, 0.001 on the ball of radi")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kept", [None, [0, 0], [0, 99], "all", [True, 2.0]], ids=str)
+def test_a_stored_certificate_that_cannot_be_proven_again_is_exit_code_one(
+    command, saved: Path, kept
+) -> None:
+    """It is forged: above any attack, below what is proven, beside what is no list of neurons."""
+    reached = max(json.loads(command("verify", "own_net:net", "small", "--json")[1])["attack"])
+
+    def change(document):
+        document["certificate"] = 1.01 * reached
+        if kept is not None:
+            document["groups"][0]["kept"] = kept
+
+    tampered(saved, change)
+    code, out, err = command("verify", "own_net:net", "small")
+    assert code == 1
+    assert "not proven again (proven: " in out
+    assert "is not proven again: proven is" in err
+    assert err.count("\n") == 1
+    claim, group = json.loads(command("verify", "own_net:net", "small", "--json")[1])["stored"]
+    assert claim["holds"] is False
+    assert claim["attack"] < claim["certificate"] < claim["proven"]
+    assert (group["proven"], group["holds"]) == (None, True)
+
+
+def test_a_network_of_several_layers_is_proven_again_and_its_groups_are_not_told(
+    command, saved: Path
+) -> None:
+    (saved / "deep_net.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "def net(act=nn.ReLU):\n"
+        "    torch.manual_seed(0)\n"
+        "    layers = [nn.Linear(4, 12), act(), nn.Linear(12, 9), act(), nn.Linear(9, 3)]\n"
+        "    return nn.Sequential(*layers)\n"
+        "def steeper(): return net(lambda: nn.LeakyReLU(-3.0))\n"
+        "def louder():\n"
+        "    model = net()\n"
+        "    model[4].weight.data *= 3\n"
+        "    return model\n"
+    )
+    command("prune", "deep_net:net", "--input", "1x4", "--keep", "0.5", "-o", "deep")
+    code, out, _ = command("verify", "deep_net:net", "deep", "--box", "0:1", "--json")
+    whole, *groups = json.loads(out)["stored"]
+    assert (code, whole["holds"]) == (0, True)
+    assert whole["attack"] < whole["proven"] <= whole["certificate"] * 1.001
+    assert [group["holds"] for group in groups] == [None, None]
+    _, out, _ = command("verify", "deep_net:net", "deep")
+    assert all(words in out for words in ("yes, proven again", "not told by the two networks"))
+    assert "stored certificates of groups speak of one cut alone" in out
+    for other in ("steeper", "louder"):
+        assert command("verify", f"deep_net:{other}", "deep")[0] == 1
 
 
 def test_an_attack_above_a_new_certificate_is_exit_code_one(command, saved, monkeypatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from coreprune.certificates.precision import unbounded
 from coreprune.result import Certified
 from coreprune.terminal import print_table, say
-from coreprune.verification import StoredClaim, Verification
+from coreprune.verification import StoredClaim, Verification, is_beaten
 
 ROWS = 25
 """Outputs that are printed, the worst first."""
@@ -48,18 +48,34 @@ def print_verification(found: Verification) -> None:
 def failure_of(found: Verification) -> str:
     """Why a verification failed, in one line."""
     for claim in found.stored:
-        if not claim.holds:
-            return (
+        if claim.holds is False:
+            words = (
                 f"the stored certificate of {claim.name}, {claim.certificate:.4g} on the ball of "
-                f"radius {claim.radius:.4g}, does not hold: a query reaches {claim.attack:.4g}"
+                f"radius {claim.radius:.4g}, "
+            )
+            if _is_beaten(claim):
+                return f"{words}does not hold: a query reaches {claim.attack:.4g}"
+            return (
+                f"{words}is not proven again: proven is {_proven(claim)}; give the original and "
+                "the weights that were pruned, or save the result again"
             )
     return "an attack beats a certificate just proven; please report this as a fault of coreprune"
 
 
 def _verdict(claim: StoredClaim) -> str:
-    if claim.attack is None:
+    if claim.holds is None:
         return "not told by the two networks alone"
-    return "yes" if claim.holds else "NO"
+    if claim.holds:
+        return "not beaten" if claim.proven is None else "yes, proven again"
+    return "NO" if _is_beaten(claim) else f"not proven again (proven: {_proven(claim)})"
+
+
+def _is_beaten(claim: StoredClaim) -> bool:
+    return claim.attack is not None and is_beaten(claim.attack, claim.certificate)
+
+
+def _proven(claim: StoredClaim) -> str:
+    return "nothing" if claim.proven is None else f"{claim.proven:.4g}"
 
 
 def _numbers(attack: float | None, bound: float | None) -> tuple[str, str, str]:
@@ -77,6 +93,11 @@ def _sentences(found: Verification) -> Iterator[str]:
     certified = found.certified
     yield f"for {certified.space}, in the units of the outputs; scope: {certified.scope}"
     yield _rounding(certified)
+    if len(found.stored) > sum(claim.name == "network" for claim in found.stored):
+        yield (
+            "stored certificates of groups speak of one cut alone, before repair, and on the ball "
+            "of that layer's inputs"
+        )
     if certified.vacuous:
         yield certified.vacuous
     if certified.unchanged is not None:
