@@ -235,6 +235,7 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--skip": "fc9"}, "fc9"),
         ({"--parameters": "0.0001", "--keep": None}, "cannot be reached"),
         ({"--weights": "missing.safetensors"}, "missing.safetensors"),
+        ({"--input": "1x784@float16"}, "the model's type, float32, as with --input 1x20@float32"),
         ({"-o": "no/such/place"}, "does not exist; create it first"),
     ],
 )
@@ -250,6 +251,13 @@ def test_refusals_are_one_line_and_exit_code_one(
     assert complaint in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_lossless_says_what_to_leave_out(command, tmp_path: Path) -> None:
+    options = ("--lossless", "--repair", "5", "-o", tmp_path / "small")
+    code, _, err = command("prune", LENET, "--input", "1x784", *options)
+    assert code == 1
+    assert "leave them out, or pass keep=0.5 in its place" in err
 
 
 def test_an_existing_directory_is_refused_before_any_work(command, tmp_path: Path) -> None:
@@ -346,7 +354,25 @@ def test_verify_prints_attack_certificate_and_ratio(command, saved: Path) -> Non
 def test_prune_says_what_is_proven(command, saved: Path) -> None:
     _, out, _ = command("prune", "own_net:net", "--input", "1x4", "--keep", "0.5", "-o", "other")
     assert "proven: no output is off by more than" in out
-    assert "for any input of norm at most 2" in out
+    assert "for any input of norm at most 2.744; planned for: layer inputs no larger than" in out
+
+
+def test_prune_says_why_nothing_is_proven(command, saved: Path) -> None:
+    (saved / "step_net.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "class Residual(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        torch.manual_seed(0)\n"
+        "        self.a, self.b = nn.Linear(4, 12), nn.Linear(12, 4)\n"
+        "    def forward(self, x):\n"
+        "        return x + self.b(self.a(x).relu())\n"
+    )
+    given = ("step_net:Residual", "--input", "1x4", "--keep", "0.5", "-o", "other")
+    _, out, _ = command("prune", *given)
+    words = "nothing is proven of the outputs; group: no bound of the whole network, because"
+    assert words in out
 
 
 def test_verify_says_what_was_not_attacked(command, saved: Path, monkeypatch) -> None:
@@ -496,6 +522,7 @@ def test_another_original_is_noticed(command, saved: Path) -> None:
         (["--box", "2:1"], {}, "low must be below high"),
         (["--samples", "rows.npy", "--radius", "-1"], {}, "radius must be finite and not negative"),
         (["--samples", "no.npy"], {}, "cannot be read as an array"),
+        (["--samples", "own_net.py"], {}, "of numbers; pass one that numpy.save wrote"),
         (["--input", "1x5"], {}, "example_inputs must run"),
         (["--effort", "-1"], {}, "effort must be"),
         ([], {"certificate": None}, "the queries must be given"),
@@ -513,6 +540,15 @@ def test_verify_refuses_in_one_line(command, saved: Path, options, change, compl
     assert (code, out) == (1, "")
     assert complaint in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "what"), [("nowhere", "does not exist"), ("own_net.py", "is a file")]
+)
+def test_verify_says_which_directory_to_pass(command, saved: Path, place, what) -> None:
+    code, _, err = command("verify", "own_net:net", place)
+    words = f"{place} {what}; pass the directory that prune wrote, with coreprune.json in it"
+    assert (code, err) == (1, f"coreprune: {words}\n")
 
 
 @pytest.mark.parametrize("options", [["--within", "1"], ["--radius", "1", "--box", "0:1"]])

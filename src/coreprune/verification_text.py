@@ -11,6 +11,9 @@ from coreprune.verification import StoredClaim, Verification, is_beaten
 ROWS = 25
 """Outputs that are printed, the worst first."""
 
+TELLING = 1e6
+"""Larger ratios are left out: the attack is rounding."""
+
 
 def print_verification(found: Verification) -> None:
     """Tables of what is proven, found and stored, and sentences on what they mean."""
@@ -81,12 +84,13 @@ def _proven(claim: StoredClaim) -> str:
 def _numbers(attack: float | None, bound: float | None) -> tuple[str, str, str]:
     """The attack, the certificate and how many times larger that is."""
     if bound is None or attack is None:
-        return (
-            "" if attack is None else f"{attack:.4g}",
-            "" if bound is None else f"{bound:.4g}",
-            "",
-        )
-    return f"{attack:.4g}", f"{bound:.4g}", f"{bound / attack:.2f}" if attack > 0 else ""
+        return _number(attack), _number(bound), ""
+    telling = attack > 0 and bound / attack <= TELLING
+    return _number(attack), _number(bound), f"{bound / attack:.2f}" if telling else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value + 0.0:.4g}"  # adding 0 takes the sign off −0
 
 
 def _sentences(found: Verification) -> Iterator[str]:

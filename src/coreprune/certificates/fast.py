@@ -140,7 +140,10 @@ def range_exceeded(chain: NetworkChain, certificate: float, *, radius: float) ->
         A sentence, empty where it says something of each.
     """
     space = ball(radius, dimension=chain.links[0].points.shape[1])
-    ranges = chain_range(chain.links, space, effort=_effort(chain.links))
+    try:
+        ranges = chain_range(chain.links, space, effort=_effort(chain.links))
+    except ArgumentError:  # an activation overflows, so the range is not known
+        return ""
     low, high = chain.ending.extent(*ranges)
     count = int((certificate > high - low).sum())
     if not count:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coreprune.certificates.arguments import linear_example, subject_of
+from coreprune.certificates.arguments import linear_example, subjects_of
 from coreprune.certificates.fast import certificate_along
 from coreprune.certificates.network import NetworkChain, network_chain
 from coreprune.graph.groups import find_groups
@@ -37,7 +37,7 @@ def proven_along(
         the two networks exists.
     """
     example = linear_example(original, pruned) if example_inputs is None else example_inputs
-    subjects = [subject_of(model, example, None) for model in (original, pruned)]
+    subjects = subjects_of((original, pruned), example, None)
     one, other = (network_chain(subject, find_groups(subject.graph).groups) for subject in subjects)
     if not isinstance(one, NetworkChain) or not isinstance(other, NetworkChain):
         return None
