@@ -30,7 +30,7 @@ def subjects_of(
     """
     both = dict(zip(("original", "pruned"), pair, strict=True))
     try:
-        first, second = (_subject(one, example, kwargs, name=key) for key, one in both.items())
+        first, second = (subject_of(one, example, kwargs, name=key) for key, one in both.items())
     except ArgumentError as reason:
         types = [_types(model) for model in both.values()]
         if types[0] == types[1]:
@@ -47,12 +47,12 @@ def _types(model: nn.Module) -> str:
     return named(*(one.dtype for one in model.parameters() if one.is_floating_point()))
 
 
-def _subject(
+def subject_of(
     model: nn.Module,
     example: Any,  # noqa: ANN401
     kwargs: Mapping[str, Any] | None,
     *,
-    name: str,
+    name: str = "model",
 ) -> Subject:
     """A model ready to be read, its values sound.
 
