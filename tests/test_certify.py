@@ -135,11 +135,17 @@ def test_more_effort_is_no_worse_and_kept_neurons_beat_ranges():
 
 
 def test_what_says_nothing_is_said_to():
-    net = network(5, 12, 3)
-    with torch.no_grad():
-        net[2].weight *= 0.01
-    found = certify(net, network(5, 12, 3, seed=8), Ball(50.0), effort=0.0)
+    widths = (5, 12, 12, 12, 3)
+    found = certify(network(*widths), network(*widths, seed=8), Ball(50.0), effort=0.0)
     assert "outputs: the certificate exceeds the whole range" in found.vacuous
+
+
+@pytest.mark.parametrize("space", [Ball(1e-30), Ellipsoid(torch.zeros(5), torch.zeros(5))])
+def test_a_change_that_is_larger_than_a_range_is_not_said_to_say_nothing(space):
+    """On a single query the original has no range, and all that the two differ by is found."""
+    found = certify(network(5, 12, 3), network(5, 12, 3, seed=8), space)
+    assert (found.attack > 0.5 * found.certificate).all()
+    assert not found.vacuous
 
 
 def residual(width=6):
@@ -160,18 +166,30 @@ def test_a_network_that_is_no_chain_is_certified_group_by_group():
     assert 0 < found.attack[0] <= found.certificate[0] < torch.inf
 
 
+@pytest.mark.parametrize(
+    "space", [Ellipsoid(torch.zeros(4), torch.ones(4)), Box(torch.zeros(4), torch.ones(4))]
+)
+def test_a_space_that_fits_no_group_is_refused(space):
+    net = residual()
+    with pytest.raises(ArgumentError, match=r"space must fit .* fits none \(a → b: "):
+        certify(net, net, space, example_inputs=X)
+
+
 def test_groups_of_other_outer_sizes_have_no_certificate():
     net, small = residual(), residual()
     small.a = nn.Linear(5, 3)
     small.b = nn.Linear(3, 5)
     small.out = nn.Linear(5, 2)
     assert certify(net, small, Ball(2.0), example_inputs=X).groups[0].certificate is not None
-    found = certify(net, small, Ellipsoid(torch.zeros(4), torch.ones(4)), example_inputs=X)
+    renamed = Forward(
+        lambda m, x: m.out(x + m.b(torch.relu(m.first(x)))), first=net.a, b=net.b, out=net.out
+    )
+    found = certify(net, renamed, Ball(2.0), example_inputs=X)
     assert found.certificate.isinf().all()
     assert found.attack.isnan().all()
     assert found.groups[0].attack is None
     assert found.groups[0].reason.startswith("not attacked: ")
-    assert "4 dimensions" in found.groups[0].reason
+    assert "the pruned network has no such group" in found.groups[0].reason
     assert found.to_json()["attack"] == found.to_json()["certificate"] == [None]
 
 
@@ -237,7 +255,10 @@ def test_the_space_of_samples_holds_them_and_what_is_around():
         ({"effort": float("nan")}, "effort must be"),
         ({"radius": -0.1, "samples": X}, "radius must be"),
         ({"radius": float("inf"), "samples": X}, "radius must be"),
-        ({"samples": torch.full((2, 5), torch.nan)}, "samples must have"),
+        ({"samples": torch.full((2, 5), torch.nan)}, "samples must be finite, got NaN"),
+        ({"samples": torch.full((2, 5), torch.inf)}, "samples must be finite, got infinite"),
+        ({"samples": torch.ones(5)}, "samples must have shape"),
+        ({"pruned": mlp(5, 12, 3).half()}, "pruned in float16.*convert one.*float"),
         ({"samples": torch.ones(2, 6)}, "samples must have 5 numbers each"),
         ({"seed": -1}, "seed must be"),
         ({"pruned": mlp(5, 4, 2)}, "must have the outputs of original"),
@@ -252,6 +273,13 @@ def test_bad_arguments_are_named(change, words):
     said = {"original": net, "pruned": net, "space": Ball(1.0)} | change
     with pytest.raises(ArgumentError, match=words):
         certify(said.pop("original"), said.pop("pruned"), said.pop("space"), **said)
+
+
+@pytest.mark.parametrize("radius", [1e101, 1e300])
+def test_a_space_too_large_for_numbers_is_named(radius):
+    net = network(5, 12, 8, 3)
+    with pytest.raises(ArgumentError, match="space must keep inputs within 1e"):
+        certify(net, net, Ball(radius))
 
 
 @pytest.mark.parametrize("radius", [0.0, float("inf"), float("nan"), -1.0])
@@ -278,8 +306,10 @@ def test_broken_weights_and_networks_without_hidden_layers_are_refused():
     broken = copy.deepcopy(net)
     with torch.no_grad():
         broken[0].weight[0, 0] = torch.nan
-    with pytest.raises(UnsupportedModelError, match="NaN or infinite"):
+    with pytest.raises(UnsupportedModelError, match="pruned has NaN or infinite"):
         certify(net, broken, Ball(1.0))
+    with pytest.raises(UnsupportedModelError, match="original has NaN or infinite"):
+        certify(broken, net, Ball(1.0))
     line = nn.Sequential(nn.Linear(5, 3))
     with pytest.raises(UnsupportedModelError, match="nothing to certify"):
         certify(line, line, Ball(1.0))

@@ -235,6 +235,7 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--skip": "fc9"}, "fc9"),
         ({"--parameters": "0.0001", "--keep": None}, "cannot be reached"),
         ({"--weights": "missing.safetensors"}, "missing.safetensors"),
+        ({"--input": "1x784@float16"}, "the model's type, float32, as with --input 1x20@float32"),
         ({"-o": "no/such/place"}, "does not exist; create it first"),
     ],
 )
@@ -250,6 +251,13 @@ def test_refusals_are_one_line_and_exit_code_one(
     assert complaint in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_lossless_says_what_to_leave_out(command, tmp_path: Path) -> None:
+    options = ("--lossless", "--repair", "5", "-o", tmp_path / "small")
+    code, _, err = command("prune", LENET, "--input", "1x784", *options)
+    assert code == 1
+    assert "leave them out, or pass keep=0.5 in its place" in err
 
 
 def test_an_existing_directory_is_refused_before_any_work(command, tmp_path: Path) -> None:
@@ -322,6 +330,7 @@ def saved(tmp_path: Path, monkeypatch) -> Path:
         "    torch.manual_seed(0)\n"
         "    return nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 3))\n"
     )
+    monkeypatch.delitem(sys.modules, "deep_net", raising=False)
     model = importlib.import_module("own_net").net()
     coreprune.prune(model, torch.ones(1, 4), keep=0.6).save(tmp_path / "small")
     return tmp_path
@@ -345,7 +354,25 @@ def test_verify_prints_attack_certificate_and_ratio(command, saved: Path) -> Non
 def test_prune_says_what_is_proven(command, saved: Path) -> None:
     _, out, _ = command("prune", "own_net:net", "--input", "1x4", "--keep", "0.5", "-o", "other")
     assert "proven: no output is off by more than" in out
-    assert "for any input of norm at most 2" in out
+    assert "for any input of norm at most 2.744; planned for: layer inputs no larger than" in out
+
+
+def test_prune_says_why_nothing_is_proven(command, saved: Path) -> None:
+    (saved / "step_net.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "class Residual(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        torch.manual_seed(0)\n"
+        "        self.a, self.b = nn.Linear(4, 12), nn.Linear(12, 4)\n"
+        "    def forward(self, x):\n"
+        "        return x + self.b(self.a(x).relu())\n"
+    )
+    given = ("step_net:Residual", "--input", "1x4", "--keep", "0.5", "-o", "other")
+    _, out, _ = command("prune", *given)
+    words = "nothing is proven of the outputs; group: no bound of the whole network, because"
+    assert words in out
 
 
 def test_verify_says_what_was_not_attacked(command, saved: Path, monkeypatch) -> None:
@@ -414,6 +441,59 @@ def test_a_stored_certificate_that_does_not_hold_is_exit_code_one(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("kept", [None, [0, 0], [0, 99], "all", [True, 2.0]], ids=str)
+def test_a_stored_certificate_that_cannot_be_proven_again_is_exit_code_one(
+    command, saved: Path, kept
+) -> None:
+    """It is forged: above any attack, below what is proven, beside what is no list of neurons."""
+    reached = max(json.loads(command("verify", "own_net:net", "small", "--json")[1])["attack"])
+
+    def change(document):
+        document["certificate"] = 1.01 * reached
+        if kept is not None:
+            document["groups"][0]["kept"] = kept
+
+    tampered(saved, change)
+    code, out, err = command("verify", "own_net:net", "small")
+    assert code == 1
+    assert "not proven again (proven: " in out
+    assert "is not proven again: proven is" in err
+    assert err.count("\n") == 1
+    claim, group = json.loads(command("verify", "own_net:net", "small", "--json")[1])["stored"]
+    assert claim["holds"] is False
+    assert claim["attack"] < claim["certificate"] < claim["proven"]
+    assert (group["proven"], group["holds"]) == (None, True)
+
+
+def test_a_network_of_several_layers_is_proven_again_and_its_groups_are_not_told(
+    command, saved: Path
+) -> None:
+    (saved / "deep_net.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "def net(act=nn.ReLU):\n"
+        "    torch.manual_seed(0)\n"
+        "    layers = [nn.Linear(4, 12), act(), nn.Linear(12, 9), act(), nn.Linear(9, 3)]\n"
+        "    return nn.Sequential(*layers)\n"
+        "def steeper(): return net(lambda: nn.LeakyReLU(-3.0))\n"
+        "def louder():\n"
+        "    model = net()\n"
+        "    model[4].weight.data *= 3\n"
+        "    return model\n"
+    )
+    command("prune", "deep_net:net", "--input", "1x4", "--keep", "0.5", "-o", "deep")
+    code, out, _ = command("verify", "deep_net:net", "deep", "--box", "0:1", "--json")
+    whole, *groups = json.loads(out)["stored"]
+    assert (code, whole["holds"]) == (0, True)
+    assert whole["attack"] < whole["proven"] <= whole["certificate"] * 1.001
+    assert [group["holds"] for group in groups] == [None, None]
+    _, out, _ = command("verify", "deep_net:net", "deep")
+    assert all(words in out for words in ("yes, proven again", "not told by the two networks"))
+    assert "stored certificates of groups speak of one cut alone" in out
+    for other in ("steeper", "louder"):
+        assert command("verify", f"deep_net:{other}", "deep")[0] == 1
+
+
 def test_an_attack_above_a_new_certificate_is_exit_code_one(command, saved, monkeypatch) -> None:
     real = certify_module.pair_bound
 
@@ -442,6 +522,7 @@ def test_another_original_is_noticed(command, saved: Path) -> None:
         (["--box", "2:1"], {}, "low must be below high"),
         (["--samples", "rows.npy", "--radius", "-1"], {}, "radius must be finite and not negative"),
         (["--samples", "no.npy"], {}, "cannot be read as an array"),
+        (["--samples", "own_net.py"], {}, "of numbers; pass one that numpy.save wrote"),
         (["--input", "1x5"], {}, "example_inputs must run"),
         (["--effort", "-1"], {}, "effort must be"),
         ([], {"certificate": None}, "the queries must be given"),
@@ -459,6 +540,15 @@ def test_verify_refuses_in_one_line(command, saved: Path, options, change, compl
     assert (code, out) == (1, "")
     assert complaint in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "what"), [("nowhere", "does not exist"), ("own_net.py", "is a file")]
+)
+def test_verify_says_which_directory_to_pass(command, saved: Path, place, what) -> None:
+    code, _, err = command("verify", "own_net:net", place)
+    words = f"{place} {what}; pass the directory that prune wrote, with coreprune.json in it"
+    assert (code, err) == (1, f"coreprune: {words}\n")
 
 
 @pytest.mark.parametrize("options", [["--within", "1"], ["--radius", "1", "--box", "0:1"]])

@@ -15,12 +15,12 @@ from coreprune.certificates.arguments import (
     checked_samples,
     largest_norm,
     linear_example,
-    subject_of,
+    subjects_of,
 )
 from coreprune.certificates.asked import Asked
 from coreprune.certificates.by_group import of_groups, runs_by_name
 from coreprune.certificates.channel_pairs import channel_pairs
-from coreprune.certificates.judged import WITHIN, holds, vacuous_words
+from coreprune.certificates.judged import WITHIN, holds, says_nothing, vacuous_words
 from coreprune.certificates.network import NetworkChain, carried, network_chain
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain_attack import hidden_attack, output_attack
@@ -93,7 +93,7 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
     check_space(space)
     asked = Asked(space=cast("Space", space), effort=effort, seed=int(seed))
     example = linear_example(original, pruned) if example_inputs is None else example_inputs
-    first, second = (subject_of(model, example, example_kwargs) for model in (original, pruned))
+    first, second = subjects_of((original, pruned), example, example_kwargs)
     check_same_ends(first, second)
     groups = [find_groups(subject.graph).groups for subject in (first, second)]
     check_groups(groups[0], first)
@@ -147,7 +147,7 @@ def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certifi
         and all(holds(group, size) for group in groups),
         scope="network",
         space=words_of(asked.space),
-        vacuous=vacuous_words("outputs", bound > greatest - least),
+        vacuous=vacuous_words("outputs", says_nothing(bound, attack, greatest - least)),
         groups=groups,
         rounding=rounding,
         precision=named(*types),

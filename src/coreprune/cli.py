@@ -262,8 +262,10 @@ def _sentences(result: PruneResult) -> Iterator[str]:
     if result.certificate is not None:
         yield (
             f"proven: no output is off by more than {result.certificate:.3g} for any input of norm "
-            f"at most {result.certificate_radius:.4g}"
+            f"at most {result.certificate_radius:.4g}; planned for: {result.query_space}"
         )
+    else:
+        yield f"nothing is proven of the outputs; {result.certificate_scope}"
     yield from (f"note: {note}" for note in result.notes)
 
 

@@ -153,8 +153,12 @@ def array_of(path: Path) -> np.ndarray:
         with path.open("rb") as file:
             content = np.load(file, allow_pickle=False)
             arrays = [content] if isinstance(content, np.ndarray) else list(content.values())
-    except (OSError, ValueError, EOFError, BadZipFile) as reason:
+    except OSError as reason:
         raise FileFormatError(f"{path} cannot be read as an array ({reason})") from reason
+    except (ValueError, EOFError, BadZipFile) as reason:  # numpy's words would have pickles run
+        raise FileFormatError(
+            f"{path} cannot be read as an array of numbers; pass one that numpy.save wrote"
+        ) from reason
     if len(arrays) != 1:
         raise FileFormatError(f"{path} holds {len(arrays)} arrays; save the inputs alone")
     array: np.ndarray = arrays[0]

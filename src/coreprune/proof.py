@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from coreprune.certificates.fast import network_certificate
+from coreprune.certificates.fast import network_certificate, range_exceeded
 from coreprune.certificates.network import NetworkChain, network_chain
 from coreprune.graph.groups import Group, find_groups
 from coreprune.result import GroupRecord
@@ -43,6 +43,22 @@ def chain_of(subject: Subject, groups: Sequence[Group]) -> NetworkChain | str:
     if everything[0].name != groups[0].name:
         return f"no radius was planned for its first layer, {everything[0].name}, which is skipped"
     return network_chain(subject, everything)
+
+
+def notes_on(proof: Proof, chain: NetworkChain | str) -> list[str]:
+    """What a reader of the certificate should know.
+
+    Args:
+        proof: Of a pruned network.
+        chain: The original, or why it is no chain.
+
+    Returns:
+        That it says nothing of outputs whose whole range is smaller, where there are such.
+    """
+    if proof.certificate is None or proof.radius is None or isinstance(chain, str):
+        return []
+    note = range_exceeded(chain, proof.certificate, radius=proof.radius)
+    return [note] if note else []
 
 
 def proof_of(

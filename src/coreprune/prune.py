@@ -20,7 +20,7 @@ from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, calls_of, drawn
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
-from coreprune.proof import Proof, chain_of, proof_of
+from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.impressions import Impressions
@@ -113,7 +113,10 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     """
     _check(keep, lossless=lossless, order=order, repair=repair)
     if lossless and (order is not None or repair is not None or round_to != 1):
-        raise ArgumentError("lossless=True must be given without order, round_to and repair")
+        raise ArgumentError(
+            "lossless=True must be given without order, round_to and repair, since what it removes "
+            "outputs do not depend on; leave them out, or pass keep=0.5 in its place"
+        )
     tell = progress or silent
     options = Options(
         method=method,
@@ -182,6 +185,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         original_hash=tensors_hash(original),
         notes=(
             *prospect.notes,
+            *notes_on(proof, chain),
             *(
                 f"{group.name}: no certificate: {reason}"
                 for group in groups

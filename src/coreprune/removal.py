@@ -15,7 +15,7 @@ from coreprune.graph.cut import Cut, parts_of, shrink
 from coreprune.graph.groups import Group, Whole
 from coreprune.laws.space import input_radii
 from coreprune.progress import Progress
-from coreprune.proof import chain_of, proof_of
+from coreprune.proof import chain_of, notes_on, proof_of
 from coreprune.prospect import Options, read_groups
 from coreprune.result import PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
@@ -69,9 +69,10 @@ def remove(
     ]
     small = with_tensors(subject.source, changed)
     tell("certifying", 0, 1)
+    chain = chain_of(subject, partition.groups)
     proof = proof_of(
         small,
-        chain_of(subject, partition.groups),
+        chain,
         records=records,
         radius=radii.get(partition.groups[0].producer.weight),
     )
@@ -99,7 +100,12 @@ def remove(
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
-        notes=(*subject.graph.notes, *notes, *([] if outcome.cuts else [NOTHING])),
+        notes=(
+            *subject.graph.notes,
+            *notes,
+            *notes_on(proof, chain),
+            *([] if outcome.cuts else [NOTHING]),
+        ),
     )
 
 

@@ -185,8 +185,8 @@ class Certified:
         holds: Whether no attack beats its certificate, rounding of the attack allowed for.
         scope: "network", or "group" and why no bound of the whole network exists.
         space: The queries, in words.
-        vacuous: Where a bound exceeds the output's own range and so says nothing; an empty text
-            where none does.
+        vacuous: Where a bound exceeds the output's own range, the attack does not, and so the bound
+            says nothing; an empty text where none does.
         groups: For a network, the changes behind every group as errors add up; for the scope
             "group", each run of groups for itself.
         unchanged: The share of the samples whose class provably is the same in both networks

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from coreprune.certificates.judged import WITHIN
+from coreprune.certificates.stored import proven_along
 from coreprune.certify import certify
 from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.queries.ball import Ball
@@ -17,6 +18,10 @@ from coreprune.result import Certified
 from coreprune.shells.torch_module.files import RECORD, load, read_record, tensors_hash
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import unwrapped
+
+AGAIN = 1e-3
+"""Of a stored certificate: by how much what is proven again may exceed it, since sums are not
+formed in the same order on every machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +34,17 @@ class StoredClaim:
         radius: Of the ball that it speaks of.
         attack: The largest change found there; None where the two networks do not tell what it was
             about: a group behind another one that was cut, or one that was repaired.
-        holds: Whether the attack stays below it.
+        proven: The least bound proven of it now; None where there is none, and for groups.
+        holds: For the network whether it was proven again and no attack beats it; for a group
+            whether no attack beats it, and None where the two networks do not tell.
     """
 
     name: str
     certificate: float
     radius: float
     attack: float | None
-    holds: bool
+    proven: float | None
+    holds: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,7 +54,7 @@ class Verification:
     Attributes:
         certified: Proven and attacked anew.
         stored: The record's certificates.
-        holds: Whether no attack beats any of them.
+        holds: Whether no attack beats any of them, and the network's stored one is proven again.
         notes: What a careful user should know.
     """
 
@@ -77,7 +85,7 @@ def verify_saved(  # noqa: PLR0913 (what the command line asks)
     effort: float | None = None,
     seed: int = 0,
 ) -> Verification:
-    """Certify a saved network and attack every certificate that was stored with it.
+    """Certify a saved network, prove its stored certificate again, and attack all that are stored.
 
     Args:
         original: The network that was pruned.
@@ -107,25 +115,58 @@ def verify_saved(  # noqa: PLR0913 (what the command line asks)
         return certify(original, pruned, ball, example_inputs=example_inputs, seed=seed, **more)
 
     certified = on(space, samples=samples, radius=radius, effort=effort)
-    repaired = document.get("repair") is not None
     by_radius: dict[float, Certified] = {}
     if isinstance(space, Ball):
         by_radius[float(space.radius)] = certified
     stored = []
-    for name, bound, size in claims:
+    for claim in claims:
+        size = claim[2]
         if size not in by_radius:
             by_radius[size] = on(Ball(size), effort=0.0)
-        attack = _attack_on(name, by_radius[size], document, repaired=repaired)
-        holds = attack is None or attack <= bound * (1 + WITHIN) + WITHIN
-        stored.append(
-            StoredClaim(name=name, certificate=bound, radius=size, attack=attack, holds=holds)
-        )
+        along = None
+        if claim[0] == "network":
+            along = proven_along(
+                original, pruned, example_inputs=example_inputs, kept=_kept(document), radius=size
+            )
+        stored.append(_judged(claim, by_radius[size], document=document, along=along))
     return Verification(
         certified=certified,
         stored=tuple(stored),
-        holds=certified.holds and all(claim.holds for claim in stored),
+        holds=certified.holds and all(one.holds is not False for one in stored),
         notes=tuple(_notes(original, document)),
     )
+
+
+def _kept(document: Mapping[str, Any]) -> dict[str, object]:
+    """What the record says of the neurons kept, by groups."""
+    return {str(group.get("name")): group.get("kept") for group in document["groups"]}
+
+
+def _judged(
+    claim: tuple[str, float, float],
+    found: Certified,
+    *,
+    document: Mapping[str, Any],
+    along: float | None,
+) -> StoredClaim:
+    """A stored certificate beside what is proven and attacked now on its ball."""
+    name, bound, radius = claim
+    attack = _attack_on(name, found, document, repaired=document.get("repair") is not None)
+    proven, holds = None, None if attack is None else not is_beaten(attack, bound)
+    if name == "network":
+        bounds = [] if along is None else [along]
+        if found.scope == "network":
+            bounds.append(float(found.certificate.amax()))
+        proven = min(filter(math.isfinite, bounds), default=None)
+        holds = holds is not False and proven is not None and proven <= bound * (1 + AGAIN)
+    return StoredClaim(
+        name=name, certificate=bound, radius=radius, attack=attack, proven=proven, holds=holds
+    )
+
+
+def is_beaten(attack: float, certificate: float) -> bool:
+    """Whether an attack exceeds a stored certificate by more than rounding."""
+    return attack > certificate * (1 + WITHIN) + WITHIN
 
 
 def _stored_space(document: Mapping[str, Any], claims: list[tuple[str, float, float]]) -> Space:

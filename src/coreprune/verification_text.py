@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from coreprune.certificates.precision import unbounded
 from coreprune.result import Certified
 from coreprune.terminal import print_table, say
-from coreprune.verification import StoredClaim, Verification
+from coreprune.verification import StoredClaim, Verification, is_beaten
 
 ROWS = 25
 """Outputs that are printed, the worst first."""
+
+TELLING = 1e6
+"""Larger ratios are left out: the attack is rounding."""
 
 
 def print_verification(found: Verification) -> None:
@@ -48,35 +51,57 @@ def print_verification(found: Verification) -> None:
 def failure_of(found: Verification) -> str:
     """Why a verification failed, in one line."""
     for claim in found.stored:
-        if not claim.holds:
-            return (
+        if claim.holds is False:
+            words = (
                 f"the stored certificate of {claim.name}, {claim.certificate:.4g} on the ball of "
-                f"radius {claim.radius:.4g}, does not hold: a query reaches {claim.attack:.4g}"
+                f"radius {claim.radius:.4g}, "
+            )
+            if _is_beaten(claim):
+                return f"{words}does not hold: a query reaches {claim.attack:.4g}"
+            return (
+                f"{words}is not proven again: proven is {_proven(claim)}; give the original and "
+                "the weights that were pruned, or save the result again"
             )
     return "an attack beats a certificate just proven; please report this as a fault of coreprune"
 
 
 def _verdict(claim: StoredClaim) -> str:
-    if claim.attack is None:
+    if claim.holds is None:
         return "not told by the two networks alone"
-    return "yes" if claim.holds else "NO"
+    if claim.holds:
+        return "not beaten" if claim.proven is None else "yes, proven again"
+    return "NO" if _is_beaten(claim) else f"not proven again (proven: {_proven(claim)})"
+
+
+def _is_beaten(claim: StoredClaim) -> bool:
+    return claim.attack is not None and is_beaten(claim.attack, claim.certificate)
+
+
+def _proven(claim: StoredClaim) -> str:
+    return "nothing" if claim.proven is None else f"{claim.proven:.4g}"
 
 
 def _numbers(attack: float | None, bound: float | None) -> tuple[str, str, str]:
     """The attack, the certificate and how many times larger that is."""
     if bound is None or attack is None:
-        return (
-            "" if attack is None else f"{attack:.4g}",
-            "" if bound is None else f"{bound:.4g}",
-            "",
-        )
-    return f"{attack:.4g}", f"{bound:.4g}", f"{bound / attack:.2f}" if attack > 0 else ""
+        return _number(attack), _number(bound), ""
+    telling = attack > 0 and bound / attack <= TELLING
+    return _number(attack), _number(bound), f"{bound / attack:.2f}" if telling else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value + 0.0:.4g}"  # adding 0 takes the sign off −0
 
 
 def _sentences(found: Verification) -> Iterator[str]:
     certified = found.certified
     yield f"for {certified.space}, in the units of the outputs; scope: {certified.scope}"
     yield _rounding(certified)
+    if len(found.stored) > sum(claim.name == "network" for claim in found.stored):
+        yield (
+            "stored certificates of groups speak of one cut alone, before repair, and on the ball "
+            "of that layer's inputs"
+        )
     if certified.vacuous:
         yield certified.vacuous
     if certified.unchanged is not None:

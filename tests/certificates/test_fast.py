@@ -108,6 +108,17 @@ def test_a_network_that_ends_in_an_activation_is_bounded_behind_it():
     assert result.certificate == pytest.approx(result.groups[0].certificate / 4, rel=1e-3)
 
 
+@pytest.mark.parametrize(("size", "count"), [(1e-4, 2), (1.0, 0)])
+def test_a_certificate_beyond_the_range_of_outputs_is_said_to_say_nothing(size, count):
+    net = network(5, 12, 3)
+    with torch.no_grad():
+        net[2].weight[1:] *= size
+    result = coreprune.prune(net, X, keep=0.9)
+    words = f"the certificate exceeds the whole range of {count} of 3 outputs on that ball, so"
+    assert any(note.startswith(words) for note in result.notes) == bool(count)
+    assert any("the certificate exceeds" in note for note in result.notes) == bool(count)
+
+
 def test_json_has_it(tmp_path):
     result = coreprune.prune(network(5, 12, 3), X, keep=0.5)
     result.save(tmp_path / "small")

@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -87,3 +88,27 @@ def test_a_margin_that_rounding_may_close_is_not_decided(margin, decides, precis
     common = {"radius": 0.0, "generator": Generator()}
     assert decided(links, links, x, **common).all()
     assert decided(links, links, x, precisions=precisions, **common).all() == decides
+
+
+DEEP = normal(8, 4, generator=Generator().manual_seed(8))
+
+
+def deep(links):
+    """A second layer behind, so that errors pass through two."""
+    hidden = replace(links[-1], activation=relu())
+    bias = normal(8, generator=Generator().manual_seed(9))
+    return [links[0], hidden, Link(points=DEEP, bias=bias, activation=identity())]
+
+
+@pytest.mark.parametrize("grown", [list, deep])
+@pytest.mark.parametrize("other", [near(chain(), 0.5), chain(seed=4, width=6), chain(seed=5)])
+def test_without_a_radius_a_sample_is_decided_where_both_give_its_class(grown, other):
+    links, other = grown(chain()), grown(other)
+    shares = [
+        decided(links, other, SAMPLES, radius=radius, generator=Generator())
+        for radius in (0.0, 0.01, 0.1, 1.0)
+    ]
+    pair = [preactivations(one, SAMPLES)[-1] for one in (links, other)]
+    assert 0 < shares[0].sum() < len(SAMPLES)
+    assert torch.equal(shares[0], pair[0].argmax(1) == pair[1].argmax(1))
+    assert all((wide <= close).all() for close, wide in itertools.pairwise(shares))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from coreprune.certificates.precision import named
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.groups import Group
 from coreprune.shells.torch_module.calls import run
@@ -16,7 +17,43 @@ from coreprune.shells.torch_module.outputs import leaves_of
 from coreprune.shells.torch_module.subject import Subject, prepare
 
 
-def subject_of(model: nn.Module, example: Any, kwargs: Mapping[str, Any] | None) -> Subject:  # noqa: ANN401
+def subjects_of(
+    pair: tuple[nn.Module, nn.Module],
+    example: Any,  # noqa: ANN401
+    kwargs: Mapping[str, Any] | None,
+) -> tuple[Subject, Subject]:
+    """Original and pruned model, ready to be read.
+
+    Raises:
+        ArgumentError: When they run in other types, or not on the example.
+        UnsupportedModelError: When weights are NaN or infinite.
+    """
+    both = dict(zip(("original", "pruned"), pair, strict=True))
+    try:
+        first, second = (subject_of(one, example, kwargs, name=key) for key, one in both.items())
+    except ArgumentError as reason:
+        types = [_types(model) for model in both.values()]
+        if types[0] == types[1]:
+            raise
+        raise ArgumentError(
+            f"original and pruned must run on the same example_inputs, but original is in "
+            f"{types[0]}, pruned in {types[1]}; convert one with .float(), or both"
+        ) from reason
+    return first, second
+
+
+def _types(model: nn.Module) -> str:
+    """The types of a model's parameters in words."""
+    return named(*(one.dtype for one in model.parameters() if one.is_floating_point()))
+
+
+def subject_of(
+    model: nn.Module,
+    example: Any,  # noqa: ANN401
+    kwargs: Mapping[str, Any] | None,
+    *,
+    name: str = "model",
+) -> Subject:
     """A model ready to be read, its values sound.
 
     Raises:
@@ -25,7 +62,7 @@ def subject_of(model: nn.Module, example: Any, kwargs: Mapping[str, Any] | None)
     subject = prepare(model, example, example_kwargs=kwargs)
     if strange := nonfinite(subject.working):
         raise UnsupportedModelError(
-            f"a model has NaN or infinite entries in {', '.join(strange)}; "
+            f"{name} has NaN or infinite entries in {', '.join(strange)}; "
             "restore a sound checkpoint"
         )
     return subject
@@ -111,10 +148,15 @@ def checked_samples(samples: Any) -> Tensor:  # noqa: ANN401
         ArgumentError: When there is none, or an entry is NaN or infinite.
     """
     rows = torch.as_tensor(samples)
-    if rows.ndim < 2 or not rows.numel() or not rows.isfinite().all():
+    if rows.ndim < 2 or not rows.numel():
         raise ArgumentError(
-            "samples must have shape (N, ...), N ≥ 1, and finite entries, "
-            f"got shape {tuple(rows.shape)}"
+            f"samples must have shape (N, ...), N ≥ 1, got shape {tuple(rows.shape)}"
+        )
+    if not (sound := rows.isfinite().flatten(1).all(1)).all():
+        what = "NaN" if rows.isnan().any() else "infinite entries"
+        raise ArgumentError(
+            f"samples must be finite, got {what} in {int((~sound).sum())} of {len(rows)}; "
+            "leave those rows out"
         )
     return rows
 

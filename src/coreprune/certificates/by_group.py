@@ -8,7 +8,7 @@ import torch
 
 from coreprune.certificates.asked import Asked
 from coreprune.certificates.group_bound import NO_SUCH_GROUP, OTHER_SIZES, GroupBound, unproven
-from coreprune.certificates.judged import holds, vacuous_words
+from coreprune.certificates.judged import holds, says_nothing, vacuous_words
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain import Link
 from coreprune.core.chain_attack import output_attack
@@ -68,7 +68,11 @@ def of_groups(
 
     Returns:
         The certificates.
+
+    Raises:
+        ArgumentError: When the space fits the inputs of no run.
     """
+    _check_fits(originals, asked)
     found = [_of_run(name, run, others.get(name), asked=asked) for name, run in originals.items()]
     found.extend(channels)
     records = [one.record for one in found]
@@ -93,6 +97,28 @@ def of_groups(
             *(run.precision for run in (*originals.values(), *others.values())),
             *(dtype for one in channels for dtype in one.types),
         ),
+    )
+
+
+def _check_fits(originals: Mapping[str, RunLayers], asked: Asked) -> None:
+    """Refuse a space that fits the inputs of no run.
+
+    Raises:
+        ArgumentError: With the reason for every run.
+    """
+    reasons = []
+    if not originals:
+        return  # groups of channels tell for themselves
+    for name, run in originals.items():
+        try:
+            query_set_of(asked.space, (run.links[0].points.shape[1],))
+        except ArgumentError as reason:
+            reasons.append(f"{name}: {reason}")
+        else:
+            return
+    raise ArgumentError(
+        "space must fit the inputs of a group's first layer, since there is no bound of the whole "
+        f"network, and fits none ({'; '.join(reasons)}); pass coreprune.Ball(radius)"
     )
 
 
@@ -121,7 +147,7 @@ def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked)
         record=CertifiedGroup(
             name=name, certificate=float(bound.amax()), attack=float(reached.values.amax())
         ),
-        vacuous=bool((bound > found.high - found.low).any()),
+        vacuous=bool(says_nothing(bound, reached.values, found.high - found.low).any()),
         rounding=float(rounding.amax()),
     )
 

@@ -17,6 +17,7 @@ from coreprune.certificates.channels import (
     way_of,
 )
 from coreprune.certificates.group_bound import NO_SUCH_GROUP, OTHER_SIZES, GroupBound, unproven
+from coreprune.certificates.judged import says_nothing
 from coreprune.certificates.of_cut import no_certificate
 from coreprune.certificates.precision import named, unbounded
 from coreprune.certificates.view import View, view
@@ -144,7 +145,7 @@ def _bounded(name: str, one: _Side, other: _Side, *, asked: Asked) -> GroupBound
         return unproven(
             name, unbounded(named(*(each.precision for each in views))), rounding=torch.inf
         )
-    reached = None
+    reached, span = None, _span(views[0])
     if together == "jointly" or one.consumer.taps == 1:
         reached = _attacked(one, found, int(bounds.amax(1).argmax()), asked=asked)
     return GroupBound(
@@ -154,7 +155,9 @@ def _bounded(name: str, one: _Side, other: _Side, *, asked: Asked) -> GroupBound
             attack=reached,
             reason=APART if reached is None else "",
         ),
-        vacuous=bool((total.amax(0) > _span(views[0])).any()),
+        vacuous=bool(
+            says_nothing(total.amax(0), torch.full_like(span, reached or 0.0), span).any()
+        ),
         rounding=float(rounding.amax()),
         types=(views[0].precision, views[1].precision),
     )

@@ -11,6 +11,7 @@ from coreprune.certificates.network import NetworkChain, carried, with_parameter
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.certificate import certificate
 from coreprune.core.chain import Link, chain_bound
+from coreprune.core.chain_range import chain_range
 from coreprune.core.chain_rounding import chain_rounding
 from coreprune.core.matching import stages_along
 from coreprune.core.neuron_sums import Block, neuron_sums
@@ -107,6 +108,52 @@ def network_certificate(
         return None, f"group: no bound of the whole network, because {reason}"
 
 
+def certificate_along(
+    chain: NetworkChain, other: NetworkChain, kept: Sequence[Tensor], *, radius: float
+) -> float | None:
+    """As `network_certificate`, of two chains that need not come from one another.
+
+    Args:
+        chain: The original.
+        other: A chain of as many layers, none wider, with the same activation at the end.
+        kept: The original's neurons for those of the other, layer by layer, no two the same.
+        radius: Inputs of norm at most this count.
+
+    Returns:
+        The worst over all outputs, or None.
+    """
+    try:
+        return _along(chain, other.links, kept, radius=radius, precision=other.precision)
+    except (ArgumentError, UnsupportedModelError, _UnprovenError):
+        return None
+
+
+def range_exceeded(chain: NetworkChain, certificate: float, *, radius: float) -> str:
+    """Of how many outputs a certificate says nothing, because their whole range is smaller.
+
+    Args:
+        chain: The original.
+        certificate: Of its outputs.
+        radius: For inputs of at most this norm.
+
+    Returns:
+        A sentence, empty where it says something of each.
+    """
+    space = ball(radius, dimension=chain.links[0].points.shape[1])
+    try:
+        ranges = chain_range(chain.links, space, effort=_effort(chain.links))
+    except ArgumentError:  # an activation overflows, so the range is not known
+        return ""
+    low, high = chain.ending.extent(*ranges)
+    count = int((certificate > high - low).sum())
+    if not count:
+        return ""
+    return (
+        f"the certificate exceeds the whole range of {count} of {len(low)} outputs on that ball, "
+        "so it says nothing of them"
+    )
+
+
 class _UnprovenError(Exception):
     """Why a network has no certificate; never leaves this file."""
 
@@ -128,7 +175,24 @@ def _worst(
     if max(_works(chain.links)) > WIDEST:
         raise _UnprovenError(f"a layer is {TOO_WIDE}")
     small = with_parameters(chain, after)
-    stages = stages_along(chain.links, small, list(_kept(chain, kept)))
+    precision = precision_of(chain.run, after)
+    return _along(chain, small, _kept(chain, kept), radius=radius, precision=precision)
+
+
+def _along(
+    chain: NetworkChain,
+    small: Sequence[Link],
+    kept: Sequence[Tensor],
+    *,
+    radius: float,
+    precision: torch.dtype,
+) -> float:
+    """The bound of two chains whose neurons are matched.
+
+    Raises:
+        _UnprovenError: When there is none.
+    """
+    stages = stages_along(chain.links, small, kept)
     if stages is None:
         raise _UnprovenError("repair changed its activations")
     space = ball(radius, dimension=chain.links[0].points.shape[1])
@@ -136,7 +200,7 @@ def _worst(
     exact = carried(found.bound, chain.ending)
     if not exact.isfinite().all():
         raise _UnprovenError("an activation in it jumps")
-    types = (chain.precision, precision_of(chain.run, after))
+    types = (chain.precision, precision)
     own, other = (
         chain_rounding(links, space, dtype=dtype, ending=chain.ending).outputs
         for links, dtype in zip((chain.links, small), types, strict=True)

@@ -15,6 +15,22 @@ def holds(group: CertifiedGroup, size: float) -> bool:
     return group.attack <= group.certificate + WITHIN * size
 
 
+def says_nothing(bound: Tensor, attack: Tensor, span: Tensor) -> Tensor:
+    """Where a certificate exceeds a range of this width, and the change found does not.
+
+    Two networks may be further apart than either moves: then a bound beyond the range tells.
+
+    Args:
+        bound: Shape (k,).
+        attack: Shape (k,).
+        span: Shape (k,).
+
+    Returns:
+        Flags. Shape (k,).
+    """
+    return (bound > span) & (attack <= span)
+
+
 def vacuous_words(what: str, flags: Tensor) -> str:
     """Where certificates exceed ranges; an empty text where none does."""
     count = int(flags.sum())

@@ -5,9 +5,9 @@ around x every margin of the original stays above what it can differ by from the
 
     inf D_c z_L > sup |D_c z_L − D_c z̃_L|     entry by entry,
 
-both have all margins positive, so c is the class of both on the whole ball. Both sides are bounds
-of chains whose last layer is D_c P_L. Networks that run in a short precision give c where the
-margins also exceed what that moves two outputs by.
+both have all margins positive, so c is the class of both on the whole ball; so it is where those of
+each stay positive by its own range. All are bounds of chains whose last layer is D_c P_L. Networks
+that run in a short precision give c where the margins also exceed what that moves two outputs by.
 """
 
 from collections.abc import Sequence
@@ -107,14 +107,17 @@ def _pairwise(moved: Tensor, winner: int) -> Tensor:
 def _is_decided(pair: _Margins, space: QuerySet) -> bool:
     low, high = chain_range(pair.original, space, effort=0.0)
     own, more = pair.moved
-    if not (low > own).all():
+    slack = _rounding(pair.original, space.centre)
+    if not (low > own + slack).all():
         return False  # whatever the other network does
+    other = chain_range(pair.other, space, effort=0.0)
+    if (other[0] > more + _rounding(pair.other, space.centre)).all():
+        return True  # it has the class by itself, however far apart the two are
     if pair.stages is None:
-        bound = apart((low, high), chain_range(pair.other, space, effort=0.0))
+        bound = apart((low, high), other)
     else:
         bound = chain_bound(pair.stages, space, effort=0.0).bound
-    least = torch.maximum(own, bound + more) + _rounding(pair.original, space.centre)
-    return bool((low > least).all())
+    return bool((low > torch.maximum(own, bound + more) + slack).all())
 
 
 def _stage_margins(stages: Sequence[Stage], winner: int) -> list[Stage]:

@@ -14,6 +14,9 @@ from coreprune.queries.ellipsoid import Ellipsoid
 
 Space = Ball | Box | Ellipsoid
 
+FARTHEST = 1e100
+"""The largest centre and half-axis of a space; beyond, bounds overflow."""
+
 
 def query_set_of(space: Space, shape: tuple[int, ...]) -> QuerySet:
     """All queries of a space, flat.
@@ -26,13 +29,25 @@ def query_set_of(space: Space, shape: tuple[int, ...]) -> QuerySet:
         The set in d dimensions, of float64.
 
     Raises:
-        ArgumentError: When the space is of another kind or does not fit the shape.
+        ArgumentError: When the space is of another kind, does not fit the shape, or is beyond
+            `FARTHEST`.
 
     Example:
         >>> query_set_of(Box(-1.0, 3.0), (2,)).centre.tolist()
         [1.0, 1.0]
     """
     check_space(space)
+    found = _set_of(space, shape)
+    size = float(torch.maximum(found.centre.abs().amax(), found.axes.abs().amax()))
+    if size > FARTHEST:
+        raise ArgumentError(
+            f"space must keep inputs within {FARTHEST:g}, so that squares of what a network makes "
+            f"of them are numbers, got {size:.3g}; pass a smaller space"
+        )
+    return found
+
+
+def _set_of(space: Space, shape: tuple[int, ...]) -> QuerySet:
     flat = int(torch.Size(shape).numel())
     if isinstance(space, Ball):
         return query_set.ball(float(space.radius), dimension=flat)

@@ -85,11 +85,16 @@ def check_runs(model: nn.Module, call: Call) -> None:
     try:
         run(model, call)
     except Exception as reason:
+        way = "a tensor, or a tuple of positional arguments, on the model's device"
+        dtypes = {one.dtype for one in call.tensors() if one.is_floating_point()}
+        own = {one.dtype for one in model.parameters() if one.is_floating_point()}
+        if len(own) == 1 and dtypes and dtypes != own:
+            kind = str(*own).removeprefix("torch.")
+            way = f"inputs of the model's type, {kind}, as with --input 1x20@{kind}"
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors()) or "no tensor"
         raise ArgumentError(
             f"example_inputs must run through the model, but {type(model).__name__} raised "
-            f"{type(reason).__name__}: {first_line(reason)} (got {shapes}); pass a tensor, or a "
-            "tuple of positional arguments, on the model's device"
+            f"{type(reason).__name__}: {first_line(reason)} (got {shapes}); pass {way}"
         ) from reason
 
 

@@ -186,6 +186,11 @@ def read_record(directory: str | Path) -> dict[str, Any]:
         FileFormatError: When it is missing, damaged, or not of this format.
     """
     path = Path(directory) / RECORD
+    if not path.parent.is_dir():
+        what = "is a file" if path.parent.exists() else "does not exist"
+        raise FileFormatError(
+            f"{directory} {what}; pass the directory that prune wrote, with {RECORD} in it"
+        )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as reason:
