@@ -11,6 +11,7 @@ import torch
 
 from experiments.ablation import run as ablation
 from experiments.activations import run as activations
+from experiments.convolutional import run as convolutional
 from experiments.corenet import run as corenet
 from experiments.mnist import NoDataError
 from experiments.no_full_training import run as no_full_training
@@ -36,6 +37,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "ablation": ablation,
     "peers": peers,
     "repaired": repaired,
+    "convolutional": convolutional,
     "soundness": soundness,
     "tightness": tightness,
 }
