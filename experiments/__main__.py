@@ -23,6 +23,7 @@ from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
 from experiments.soundness import run as soundness
 from experiments.tightness import run as tightness
+from experiments.vgg_dense import run as vgg_dense
 from experiments.without_data import run as without_data
 
 HERE = Path(__file__).parent
@@ -38,6 +39,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "peers": peers,
     "repaired": repaired,
     "convolutional": convolutional,
+    "vgg_dense": vgg_dense,
     "soundness": soundness,
     "tightness": tightness,
 }

@@ -1,16 +1,12 @@
 """ResNet-20, ResNet-56 and VGG-16 with fewer channels, without data and without fine-tuning."""
 
 import importlib.metadata
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from coreprune.queries.batch_norm import BatchNormMatched
@@ -20,10 +16,11 @@ from experiments.cifar import Pictures, accuracy
 from experiments.convolutional.asked import ASKED, compared
 from experiments.convolutional.contenders import CONTENDERS, MATCHING, OPTIMAL, REPAIRED, Effort
 from experiments.convolutional.networks import Subject, size_of, subject_of, widths_of
-from experiments.convolutional.stored import place, stored
 from experiments.lenet import CACHE
 from experiments.progress import progress
 from experiments.provenance import provenance
+from experiments.records import place, stored
+from experiments.surroundings import query_cache, threads
 
 REPAIR = Repair(seconds=300)
 """How the pruned networks are repaired, on `THREADS` threads."""
@@ -96,7 +93,7 @@ def measured(plan: Plan, *, quick: bool = False) -> dict[str, Any]:
     Returns:
         The results.
     """
-    with _threads(THREADS), _query_cache(None if plan.folder is None else CACHE):
+    with threads(THREADS), query_cache(None if plan.folder is None else CACHE):
         originals, runs, source = [], [], ""
         for network in dict.fromkeys(name for name, _ in plan.cases):
             subject = subject_of(network, quick=quick)
@@ -153,30 +150,6 @@ def _judged(model: nn.Module, pictures: Pictures) -> dict[str, Any]:
 
 def _few(pictures: Pictures, count: int | None) -> Pictures:
     return Pictures(images=pictures.images[:count], labels=pictures.labels[:count])
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _query_cache(folder: Path | None) -> Iterator[None]:
-    """Queries are kept here and nowhere else: those of other runs would take no seconds."""
-    name = "COREPRUNE_CACHE"
-    before = os.environ.get(name)
-    os.environ[name] = "" if folder is None else str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
 
 
 def _entry(results: dict[str, Any], case: tuple[str, float], name: str) -> dict[str, Any] | None:

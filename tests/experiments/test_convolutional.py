@@ -11,8 +11,9 @@ from experiments.__main__ import HERE
 from experiments.convolutional import by_norm, by_torch_pruning, contenders, networks, run
 from experiments.convolutional.asked import ASKED, compared
 from experiments.convolutional.stopwatch import Stopwatch
-from experiments.convolutional.stored import place, stored
 from experiments.mnist import NoDataError
+from experiments.records import place, stored
+from experiments.surroundings import query_cache
 from experiments.vgg_cifar import VGG
 
 
@@ -198,11 +199,11 @@ def test_few_pictures_are_not_compared_with_what_was_asked():
 
 def test_queries_are_kept_with_the_experiment_and_the_setting_is_restored(monkeypatch):
     monkeypatch.setenv("COREPRUNE_CACHE", "mine")
-    with run._query_cache(Path("its")):
+    with query_cache(Path("its")):
         assert os.environ["COREPRUNE_CACHE"] == "its"
     assert os.environ["COREPRUNE_CACHE"] == "mine"
     monkeypatch.delenv("COREPRUNE_CACHE")
-    with run._query_cache(None):
+    with query_cache(None):
         assert os.environ["COREPRUNE_CACHE"] == ""
     assert "COREPRUNE_CACHE" not in os.environ
 
