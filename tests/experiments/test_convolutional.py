@@ -55,6 +55,12 @@ def test_the_inner_layers_of_a_chain_are_all_but_the_last():
     assert found[-1].reader == "classifier.6"
 
 
+def test_widths_are_rounded_as_the_library_rounds_them():
+    model = small_vgg()
+    found = networks.widths_at(0.8, model, networks.inner_of(model))
+    assert list(found.values()) == [6, 6, 10, 10, 13, 8, 8]
+
+
 def test_the_inner_layers_of_a_residual_network_leave_its_sums_alone():
     found = networks.inner_of(networks.stand_in().model)
     assert [one.layer for one in found] == [f"layer{stage}.0.conv1" for stage in (1, 2, 3)]
@@ -76,6 +82,9 @@ def test_every_layer_keeps_as_many_channels_as_asked(model, pruner, score, keep)
 def test_pruning_by_norm_is_silencing_the_other_channels(model):
     inner = networks.inner_of(model)
     small = by_norm.prune(model, inner, networks.widths_at(0.5, model, inner), score="BN scale")
+    for module in small.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.num_features == len(module.running_var)
     x = torch.randn(4, 3, 32, 32)
     with torch.no_grad():
         for one in inner:
