@@ -35,7 +35,7 @@ FULL = Plan(
     seeds=(0, 1, 2),
     rates=(1e-3, 2e-4),
     label_shares=(1.0, 0.5),
-    epochs=15,
+    epochs=8,
     held_back=5000,
     folder=FOLDER,
 )
