@@ -288,9 +288,15 @@ def _costs_note(results: dict[str, Any]) -> str:
     words = "; ".join(f"{network}: {law}" for network, law in laws.items())
     return (
         "Seconds of the clock. Queries are made once for a network and kept, those on which the "
-        "result is measured included; pruning is the whole call without them."
+        "result is measured included; pruning is the whole call without them. Repair may take "
+        f"{_limit(results['choices']['effort']['repair'])}."
         + (f"\nLaws: {words}." if words else "")
     )
+
+
+def _limit(repair: dict[str, Any]) -> str:
+    given = {"steps": repair["steps"], "seconds": repair["seconds"]}
+    return " and ".join(f"{value:,} {unit}" for unit, value in given.items() if value is not None)
 
 
 def draw(results: dict[str, Any], path: Path) -> None:

@@ -182,7 +182,10 @@ def invented(count, *, name=contenders.OPTIMAL):
     peer = {**entry, **size, "name": "torch-pruning, L1", "widths": {"a": 2}, "seconds": 1.5}
     third = {**peer, "name": "L1"}
     return {
-        "choices": {"cases": [["VGG-16", 0.6]]},
+        "choices": {
+            "cases": [["VGG-16", 0.6]],
+            "effort": {"repair": {"steps": None, "seconds": 300}},
+        },
         "originals": [{**entry, "accuracy": 91.17, "parameters": 100, "flops": 100}],
         "runs": [{**pruned, "seconds": 120.0, "law": "noise"}, peer, third],
         "data": "invented",
@@ -198,6 +201,7 @@ def test_the_tables_say_what_was_measured_and_what_was_not():
     assert "| VGG-16 | 60 % | 50.0 | 25.0 | 100 | 20 | – | – | 1.50 |" in text
     assert "the same for all but optimal of VGG-16 at 60 %." in text
     assert "VGG-16: noise" in text
+    assert "Repair may take 300 seconds." in text
 
 
 def test_few_pictures_are_not_compared_with_what_was_asked():
