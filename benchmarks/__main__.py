@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import certifying, import_time, sampling, selecting, whole_network
+from benchmarks import certifying, import_time, latency, sampling, selecting, whole_network
 
 SHARE, LIMIT = 0.1, 5.0
 SELECTING_LIMIT = 5.0
@@ -25,6 +25,7 @@ def main() -> int:
     seconds = whole_network.main()["closed form"]
     layer, neurons = certifying.main()
     import_time.main()
+    latency.main()
     misses = []
     if ratio > LIMIT:
         misses.append(

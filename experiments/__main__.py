@@ -11,6 +11,7 @@ import torch
 
 from experiments.ablation import run as ablation
 from experiments.activations import run as activations
+from experiments.convolutional import run as convolutional
 from experiments.corenet import run as corenet
 from experiments.mnist import NoDataError
 from experiments.no_full_training import run as no_full_training
@@ -22,6 +23,7 @@ from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
 from experiments.soundness import run as soundness
 from experiments.tightness import run as tightness
+from experiments.vgg_dense import run as vgg_dense
 from experiments.without_data import run as without_data
 
 HERE = Path(__file__).parent
@@ -36,6 +38,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "ablation": ablation,
     "peers": peers,
     "repaired": repaired,
+    "convolutional": convolutional,
+    "vgg_dense": vgg_dense,
     "soundness": soundness,
     "tightness": tightness,
 }

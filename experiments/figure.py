@@ -19,6 +19,9 @@ COLOURS = {
     "corenet": "#000000",
     **dict.fromkeys(("torch-pruning, L1", "torch-pruning, L2"), "#E69F00"),
     **dict.fromkeys(("torch-pruning, FPGM", "torch-pruning, LAMP"), "#E69F00"),
+    "torch-pruning, BN scale": "#A35F00",
+    "L1": "#CC79A7",
+    "BN scale": "#7A2E5D",
     **dict.fromkeys(("onnxsim, L1", "onnxsim, L2", "onnxsim, L2, refitted"), "#D55E00"),
 }
 MARKERS = {
@@ -35,6 +38,9 @@ MARKERS = {
     "torch-pruning, L2": ">",
     "torch-pruning, FPGM": "p",
     "torch-pruning, LAMP": "+",
+    "torch-pruning, BN scale": "X",
+    "L1": "D",
+    "BN scale": "d",
     "onnxsim, L1": "<",
     "onnxsim, L2": ">",
     "onnxsim, L2, refitted": "*",

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import certifying, import_time, sampling, selecting, whole_network
+from benchmarks import certifying, import_time, latency, sampling, selecting, whole_network
 
 LIMITS = ("vector_norm", "Gram matrix", "closed form", "whole layer", "neuron by neuron")
 
@@ -29,6 +29,7 @@ def test_only_the_ratios_with_a_limit_are_judged(
     monkeypatch.setattr(whole_network, "main", lambda: {"closed form": seconds, "other": 9.0})
     monkeypatch.setattr(certifying, "main", lambda: certified)
     monkeypatch.setattr(import_time, "main", lambda: None)
+    monkeypatch.setattr(latency, "main", lambda: None)
     assert program.main() == bool(misses)
     errors = capsys.readouterr().err
     assert [name in errors for name in LIMITS] == [name in misses for name in LIMITS]
@@ -79,3 +80,30 @@ def test_ratios_are_of_the_best_runs(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sampling, "_best", lambda *_: [0.1, 0.3])
     assert sampling.main() == {share: pytest.approx(3.0) for share in sampling.SHARES}
     assert "3.0 × vector_norm" in capsys.readouterr().out
+
+
+def test_latency_is_what_part_of_the_predicted_saving_is_real(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(latency, "BATCHES", {3: 2})
+    monkeypatch.setattr(latency, "CASES", ((0.5, 1),))
+    measured = latency._times(
+        {case: latency._narrowed(*case) for case in ((0.25, 1), (0.25, 16))}, batch=1, rounds=2
+    )
+    assert [len(times) for times in measured.values()] == [2, 2]
+    monkeypatch.setattr(
+        latency, "_times", lambda *_, **__: {latency.WHOLE: [2.0, 4.0], (0.5, 1): [1.2, 2.4]}
+    )
+    monkeypatch.setattr(latency, "_flops", lambda net: sum(p.numel() for p in net.parameters()))
+    found = latency.main()
+    whole, half = (
+        sum(p.numel() for p in latency._narrowed(keep, 1).parameters()) for keep in (1.0, 0.5)
+    )
+    assert found == {(3, 0.5, 1): pytest.approx(0.4 / (1 - half / whole))}
+    assert "0.60 × the whole (3000.0 ms)" in capsys.readouterr().out
+
+
+def test_latency_is_of_the_shapes_that_pruning_gives() -> None:
+    first = [m for m in latency._narrowed(0.8, 1).modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in first[:5]] == [51, 51, 102, 102, 205]
+    rounded = [m for m in latency._narrowed(0.6, 16).modules() if isinstance(m, torch.nn.Linear)]
+    assert [layer.out_features for layer in rounded] == [304, 304, 10]

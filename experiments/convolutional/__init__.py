@@ -1,0 +1,1 @@
+"""Convolutional networks right after pruning, and after repair without data."""
