@@ -90,9 +90,8 @@ def survey(
     prices = PriceList()
     if follows_a_path(options.method):
         make_ready(moments.law, subject, seed=moments.seed, tell=tell)
-        tell("pricing every size", 0, 1)
-        prices = price_list(moments, options.method)
-    note = prices.responses.note
+        prices = price_list(moments, options.method, tell=tell)
+    remarks = [remark for remark in (prices.responses.note, moments.few) if remark]
     return Prospect(
         subject=subject,
         partition=partition,
@@ -101,7 +100,7 @@ def survey(
         words=f"{moments.words()}; {choice.why}",
         costs=_costs(subject, partition.groups),
         prices=prices,
-        notes=(*subject.graph.notes, *([] if note is None else [note])),
+        notes=(*subject.graph.notes, *remarks),
     )
 
 

@@ -281,6 +281,7 @@ def test_fewer_samples_than_neurons_are_told_once_and_the_ridge_is_in_the_record
         result = prune(net, torch.randn(2, 6), keep=0.5, queries=Samples(torch.randn(10, 6)))
     (warning,) = told
     assert "0 (10 for 30), 2 (10 for 20)" in str(warning.message)
+    assert str(warning.message) in result.notes
     assert all(group.ridge > 0 and group.condition_number > 1e3 for group in result.groups)
 
 

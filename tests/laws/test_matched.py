@@ -214,6 +214,12 @@ def test_other_inputs_than_one_of_numbers_are_refused():
         queries(of(net, draw(2, 2, 8, 8), draw(2, 2, 8, 8)))
 
 
+def test_few_queries_are_noted_without_a_warning():
+    law = BatchNormMatched(examples=24, steps=1, batch=8)
+    result = prune(images(), draw(2, 2, 8, 8), keep=0.5, queries=law)
+    assert any("fewer queries than neurons" in note for note in result.notes)
+
+
 @pytest.mark.parametrize("method", ["optimal", "uniform"])
 def test_networks_of_images_are_pruned_under_it(method, count):
     told = []

@@ -29,6 +29,7 @@ from coreprune.laws.calls import Law, drawn, input_values
 from coreprune.laws.chains import chained, remembers
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
+from coreprune.queries.samples import Samples
 from coreprune.shells.torch_module.calls import Call, batch_size, run
 from coreprune.shells.torch_module.layer_inputs import watch_inputs
 from coreprune.shells.torch_module.lower import tensors_of
@@ -71,6 +72,9 @@ class GroupMoments:
     Under a Gaussian law a group has a closed form when its producer reads the network's input or
     another such group; there Gaussian pre-activations are exact for the first layer and an
     approximation further up.
+
+    Attributes:
+        few: Which groups have fewer rows than columns, in words, once moments were sampled.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class GroupMoments:
         }
         self.sampled: Mapping[tuple[str, str], MomentSum] | None = None
         self.drawn: list[Call] = []
+        self.few = ""
 
     def words(self) -> str:
         """The law, and where it was sampled."""
@@ -155,7 +160,9 @@ class GroupMoments:
                 run(self.subject.working, call)  # the law itself may run the model between calls
             if min(total.count for total in sums.values()) >= _rows_wanted(groups):
                 break
-        _warn_of_few(groups, sums)
+        self.few = _few(groups, sums)
+        if self.few and isinstance(self.law, Samples):
+            warnings.warn(self.few, stacklevel=2)
         return sums
 
     def against(
@@ -346,17 +353,18 @@ def _rows(batch: Tensor) -> Tensor:
     return batch.reshape(-1, batch.shape[-1]).double()
 
 
-def _warn_of_few(groups: Sequence[Group], sums: Mapping[tuple[str, str], MomentSum]) -> None:
+def _few(groups: Sequence[Group], sums: Mapping[tuple[str, str], MomentSum]) -> str:
+    """Groups with fewer rows than columns, in words; empty where there is none."""
     few = {
         group.name: (sums[group.name, consumer.affine.weight].count, group.neurons * consumer.taps)
         for group in groups
         for consumer in group.consumers
         if sums[group.name, consumer.affine.weight].count < group.neurons * consumer.taps
     }
-    if few:
-        listing = ", ".join(f"{name} ({rows} for {n})" for name, (rows, n) in few.items())
-        warnings.warn(
-            f"fewer queries than neurons: {listing}; the weights fit those queries alone, the "
-            f"ridge is in the record; pass at least {ROWS_A_NEURON} rows a neuron",
-            stacklevel=2,
-        )
+    if not few:
+        return ""
+    listing = ", ".join(f"{name} ({rows} for {n})" for name, (rows, n) in few.items())
+    return (
+        f"fewer queries than neurons: {listing}; the weights fit those queries alone, the "
+        f"ridge is in the record; pass at least {ROWS_A_NEURON} rows a neuron"
+    )

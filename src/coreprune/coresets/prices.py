@@ -12,6 +12,7 @@ from coreprune.core.reconstruction import Path
 from coreprune.core.selection.paths import PathMethod, Reader, path_of
 from coreprune.coresets.moments import GroupMoments, View
 from coreprune.laws.calls import drawn, only_input
+from coreprune.progress import Progress, silent
 from coreprune.shells.torch_module.calls import Call, batch_size, run
 from coreprune.shells.torch_module.outputs import leaves_of
 from coreprune.shells.torch_module.responses import output_metrics
@@ -59,20 +60,23 @@ class PriceList:
     responses: Responses = field(default_factory=lambda: Responses(roots={}))
 
 
-def price_list(moments: GroupMoments, method: PathMethod) -> PriceList:
+def price_list(moments: GroupMoments, method: PathMethod, *, tell: Progress = silent) -> PriceList:
     """The path and the price of every group in the original network.
 
     Args:
         moments: Knows the law, the groups and the model.
         method: Whose paths.
+        tell: Called as (what, done, of).
 
     Returns:
         One of each for every group.
     """
+    tell("pricing every size", 0, len(moments.groups) + 1)
     answer, run = responses(moments), moments.start()
     parameters = moments.subject.graph.parameters
     paths = {}
-    for group in moments.groups:
+    for done, group in enumerate(moments.groups, start=1):
+        tell("pricing every size", done, len(moments.groups) + 1)
         roots = [answer.root(consumer.affine.weight, None) for consumer in group.consumers]
         readers = weighted_readers(run.views(group, parameters), roots)
         paths[group.name] = path_of(method, readers)
