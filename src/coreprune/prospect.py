@@ -1,7 +1,7 @@
 """What is known of a model before anything is cut: its groups, their law, costs and prices."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ from coreprune.core.selection.paths import follows_a_path
 from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.prices import PriceList, price_list
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.graph.groups import Group, Partition, find_groups
+from coreprune.graph.groups import Group, Partition, Whole, find_groups
 from coreprune.laws.calls import Law, make_ready
 from coreprune.laws.choice import choose_law
 from coreprune.laws.space import QuerySpace, query_space
@@ -21,6 +21,9 @@ from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.modules import nonfinite
 from coreprune.shells.torch_module.subject import Subject, prepare
 from coreprune.sizes.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
+
+MOST = 2**14
+"""Channels times taps whose covariance is formed: 2 GiB in float64, and three such at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,6 +87,8 @@ def survey(
         UnsupportedModelError: When nothing can be cut, or weights are not finite.
     """
     subject, partition = read_groups(model, example_inputs, options, tell=tell)
+    if follows_a_path(options.method):
+        partition = _with_moments(subject, partition)
     space = query_space(subject, partition.groups, queries=options.queries, seed=int(options.seed))
     choice = choose_law(options.queries, subject, partition.groups)
     moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(options.seed))
@@ -175,6 +180,36 @@ def _partition(subject: Subject, skip: Collection[str]) -> Partition:
     if not partition.groups:
         raise UnsupportedModelError(_nothing_to_cut(subject, partition))
     return partition
+
+
+def _with_moments(subject: Subject, partition: Partition) -> Partition:
+    """The groups whose moments fit into memory.
+
+    Raises:
+        UnsupportedModelError: When there is none.
+    """
+    wide = {
+        group.name: widest
+        for group in partition.groups
+        if (widest := max(group.neurons * reader.taps for reader in group.consumers)) > MOST
+        and widest > group.neurons
+    }
+    reasons = tuple(
+        Whole(
+            name=name,
+            reason=f"a reader sees {widest:,} numbers of it at once, and moments of more than "
+            f"{MOST:,} do not fit into memory; method='magnitude' cuts it without",
+        )
+        for name, widest in wide.items()
+    )
+    left = replace(
+        partition,
+        groups=tuple(group for group in partition.groups if group.name not in wide),
+        whole=(*partition.whole, *reasons),
+    )
+    if not left.groups:
+        raise UnsupportedModelError(_nothing_to_cut(subject, left))
+    return left
 
 
 def _check_values(subject: Subject) -> None:

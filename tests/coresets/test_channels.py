@@ -84,3 +84,12 @@ def test_copies_and_channels_that_are_never_active_go_without_a_loss():
     result = prune(net, x, lossless=True)
     assert set(range(8)) - set(result.groups[0].kept) in ({1, 5}, {3, 5})
     torch.testing.assert_close(result.model(x), net(x))
+
+
+def test_what_a_reader_sees_too_much_of_at_once_stays_whole(monkeypatch):
+    net, x = network(), draw(40, 3, 8, 8)
+    monkeypatch.setattr("coreprune.prospect.MOST", 71)
+    result = prune(net, x[:2], keep=0.5, queries=Samples(x))
+    assert [group.name for group in result.groups] == ["b"]
+    assert "72 numbers of it at once" in {one.name: one.reason for one in result.whole}["a"]
+    assert len(prune(net, x[:2], keep=0.5, method="magnitude").groups) == 2
