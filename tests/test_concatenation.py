@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from coreprune import Budget, Gaussian, inspect, prune
 from coreprune.core.taps import columns
 from coreprune.graph.cut import Cut, parts_of, shrink, widen
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.graph.runs import runs_of
 from coreprune.laws.chains import chained
 from coreprune.prospect import Options, survey

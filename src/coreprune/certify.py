@@ -31,7 +31,7 @@ from coreprune.core.decisions import decided
 from coreprune.core.query_set import QuerySet
 from coreprune.core.same_function import same_function
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space, check_space, query_set_of, words_of
 from coreprune.result import Certified, CertifiedGroup

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from coreprune.graph.groups import find_groups, passengers_of
+from coreprune.graph.groups import passengers_of
+from coreprune.graph.partition import find_groups
 from coreprune.result import Inspection, LayerRecord
 from coreprune.shells.torch_module.subject import prepare
 from coreprune.sizes.costs import parameter_cost

@@ -7,7 +7,8 @@ from torch import nn
 
 from coreprune.certificates.fast import network_certificate, range_exceeded
 from coreprune.certificates.network import NetworkChain, network_chain
-from coreprune.graph.groups import Group, find_groups
+from coreprune.graph.groups import Group
+from coreprune.graph.partition import find_groups
 from coreprune.result import GroupRecord
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import copied

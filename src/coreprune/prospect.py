@@ -12,7 +12,8 @@ from coreprune.core.selection.paths import follows_a_path
 from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.prices import PriceList, price_list
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.graph.groups import Group, Partition, Whole, find_groups
+from coreprune.graph.groups import Group, Partition, Whole
+from coreprune.graph.partition import find_groups
 from coreprune.laws.calls import Law, make_ready
 from coreprune.laws.choice import choose_law
 from coreprune.laws.space import QuerySpace, query_space

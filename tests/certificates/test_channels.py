@@ -15,7 +15,7 @@ import coreprune
 from coreprune.certificates import channels as bounds
 from coreprune.certificates.of_cut import certificate_of
 from coreprune.graph.cut import Cut, shrink
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.laws.space import query_space
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.subject import prepare

@@ -13,7 +13,7 @@ from coreprune.certificates.arguments import subject_of
 from coreprune.certificates.network import network_chain
 from coreprune.core.chain_rounding import chain_rounding
 from coreprune.core.query_set import ball
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 

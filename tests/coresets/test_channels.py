@@ -7,7 +7,7 @@ from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
 from coreprune import Samples, prune
 from coreprune.coresets.moments import GroupMoments
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.shells.torch_module.subject import prepare
 
 

@@ -11,7 +11,7 @@ from coreprune.core.selection.paths import Reader, solved
 from coreprune.coresets import moments as module
 from coreprune.coresets.moments import GroupMoments
 from coreprune.graph.cut import Cut, shrink
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.shells.torch_module.subject import prepare
 
 

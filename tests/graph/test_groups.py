@@ -5,7 +5,7 @@ import torch
 
 from coreprune.core.activations import prelu, relu
 from coreprune.errors import ArgumentError
-from coreprune.graph.groups import find_groups, passengers_of
+from coreprune.graph.groups import passengers_of
 from coreprune.graph.ir import (
     Add,
     Affine,
@@ -18,6 +18,7 @@ from coreprune.graph.ir import (
     Permute,
     Reshape,
 )
+from coreprune.graph.partition import find_groups
 
 A = Affine(name="a", input="x", output="h", weight="a.weight", bias="a.bias")
 B = Affine(name="b", input="g", output="y", weight="b.weight", bias="b.bias")

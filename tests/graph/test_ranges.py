@@ -8,7 +8,7 @@ from networks import Forward, draw, named
 from torch import nn
 
 from coreprune.errors import ArgumentError
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.graph.ranges import ranges
 from coreprune.shells.torch_module.subject import prepare
 

@@ -3,7 +3,7 @@ from networks import Forward, mlp, named, trained_norm
 from torch import nn
 
 from coreprune.core.chain_range import preactivations
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.graph.runs import links_of, precision_of, runs_of
 from coreprune.shells.torch_module.subject import prepare
 

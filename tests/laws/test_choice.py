@@ -19,7 +19,7 @@ from coreprune import (
     Sphere,
     prune,
 )
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.laws.choice import choose_law
 from coreprune.shells.torch_module.subject import prepare
 

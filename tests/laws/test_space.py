@@ -6,7 +6,7 @@ from networks import Forward, draw, mlp
 from torch import nn
 
 from coreprune import ArgumentError, Ball, Box, Gaussian, Impressions, Samples, Sphere, prune
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.laws.calls import MOST
 from coreprune.laws.space import query_space
 from coreprune.shells.torch_module.subject import prepare

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from coreprune import prune
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.subject import prepare
 from coreprune.sizes.costs import (

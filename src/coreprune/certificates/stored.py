@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from coreprune.certificates.arguments import linear_example, subjects_of
 from coreprune.certificates.fast import certificate_along
 from coreprune.certificates.network import NetworkChain, network_chain
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 
 
 def proven_along(

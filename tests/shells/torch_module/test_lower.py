@@ -3,9 +3,9 @@ import torch
 from networks import CASES, Raw, draw, mlp, named
 from torch import nn
 
-from coreprune.graph.groups import find_groups
 from coreprune.graph.ir import Affine, Elementwise
 from coreprune.graph.layer import layer_of
+from coreprune.graph.partition import find_groups
 from coreprune.shells.torch_module.lower import affine_name, canonical_names, tensors_of
 from coreprune.shells.torch_module.operators import activation_of, is_whole_slice
 from coreprune.shells.torch_module.subject import prepare

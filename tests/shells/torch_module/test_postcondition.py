@@ -9,7 +9,7 @@ from networks import CASES, Forward, draw, named, trained_norm
 from torch import nn
 
 from coreprune.graph.cut import Cut, columns_of, shrink, widen
-from coreprune.graph.groups import find_groups
+from coreprune.graph.partition import find_groups
 from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.subject import prepare
 
