@@ -339,3 +339,15 @@ def test_clamps_that_differ_far_out_are_not_taken_for_one_function():
     assert (found.attack > 100).all()
     with pytest.raises(UnsupportedModelError, match="with other numbers"):
         certify(clamped(1.0, Clamp(100.0)), clamped(1.0, Clamp(200.0)), Ball(1e4))
+
+
+def test_activations_without_an_envelope_are_named():
+    torch.manual_seed(0)
+    known = nn.Sequential(nn.Linear(6, 12), nn.GELU(), nn.Linear(12, 3))
+    net = nn.Sequential(nn.Linear(6, 12), nn.Sigmoid(), nn.Tanh(), nn.Linear(12, 3))
+    example = torch.ones(1, 6)
+    assert certify(known, prune(known, example, keep=0.5).model, Ball(1.0)).by_range == ()
+    found = certify(net, prune(net, example, keep=0.5).model, Ball(1.0))
+    assert found.by_range == ("sigmoid → tanh",)
+    assert found.to_json()["by_range"] == ["sigmoid → tanh"]
+    assert (found.attack <= found.certificate).all()

@@ -20,7 +20,7 @@ from coreprune.certificates.arguments import (
 from coreprune.certificates.asked import Asked
 from coreprune.certificates.by_group import of_groups, runs_by_name
 from coreprune.certificates.channel_pairs import channel_pairs
-from coreprune.certificates.judged import WITHIN, holds, says_nothing, vacuous_words
+from coreprune.certificates.judged import WITHIN, by_range, holds, says_nothing, vacuous_words
 from coreprune.certificates.network import NetworkChain, carried, network_chain
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain_attack import hidden_attack, output_attack
@@ -151,6 +151,7 @@ def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certifi
         groups=groups,
         rounding=rounding,
         precision=named(*types),
+        by_range=by_range(one.links, other.links),
     )
 
 

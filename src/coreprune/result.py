@@ -195,6 +195,8 @@ class Certified:
         rounding: The part of each certificate that pays for evaluating both networks. As
             `certificate`.
         precision: The dtype that it pays for, in words.
+        by_range: Activations that have no envelope, so that bounds know their ranges and Lipschitz
+            constants alone.
     """
 
     certificate: Tensor
@@ -207,6 +209,7 @@ class Certified:
     rounding: Tensor
     precision: str
     unchanged: float | None = None
+    by_range: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain JSON values; JSON has no infinity."""
@@ -221,6 +224,7 @@ class Certified:
             "rounding": [_finite(value) for value in self.rounding.tolist()],
             "precision": self.precision,
             "unchanged": self.unchanged,
+            "by_range": list(self.by_range),
         }
 
 

@@ -97,6 +97,11 @@ def _sentences(found: Verification) -> Iterator[str]:
     certified = found.certified
     yield f"for {certified.space}, in the units of the outputs; scope: {certified.scope}"
     yield _rounding(certified)
+    if certified.by_range:
+        yield (
+            f"only ranges are known of {', '.join(certified.by_range)}: bounds are the triangle's, "
+            "and loose"
+        )
     if len(found.stored) > sum(claim.name == "network" for claim in found.stored):
         yield (
             "stored certificates of groups speak of one cut alone, before repair, and on the ball "

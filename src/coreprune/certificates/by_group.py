@@ -8,7 +8,7 @@ import torch
 
 from coreprune.certificates.asked import Asked
 from coreprune.certificates.group_bound import NO_SUCH_GROUP, OTHER_SIZES, GroupBound, unproven
-from coreprune.certificates.judged import holds, says_nothing, vacuous_words
+from coreprune.certificates.judged import by_range, holds, says_nothing, vacuous_words
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain import Link
 from coreprune.core.chain_attack import output_attack
@@ -97,6 +97,7 @@ def of_groups(
             *(run.precision for run in (*originals.values(), *others.values())),
             *(dtype for one in channels for dtype in one.types),
         ),
+        by_range=by_range(*(run.links for run in (*originals.values(), *others.values()))),
     )
 
 

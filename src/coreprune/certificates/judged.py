@@ -1,7 +1,10 @@
 """Whether an attack beats a certificate, and whether that says anything."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
+from coreprune.core.chain import Link
 from coreprune.result import CertifiedGroup
 
 WITHIN = 1e-9
@@ -40,3 +43,9 @@ def vacuous_words(what: str, flags: Tensor) -> str:
         f"{count} of {len(flags)} {what}: the certificate exceeds the whole range of the "
         "original there, so it says nothing"
     )
+
+
+def by_range(*chains: Sequence[Link]) -> tuple[str, ...]:
+    """The names of hidden layers' activations without an envelope, each once."""
+    hidden = [link.activation for links in chains for link in links[:-1]]
+    return tuple(dict.fromkeys(one.name for one in hidden if one.envelope is None))
