@@ -422,7 +422,8 @@ def test_progress_tells_what_is_done():
     told = []
     prune(three_layers(), draw(4, 8), keep=0.5, progress=lambda *news: told.append(news))
     cutting = [("cutting", 0, 2), ("cutting", 1, 2)]
-    first = [("reading the model", 0, 1), ("pricing every size", 0, 1)]
+    pricing = [("pricing every size", done, 3) for done in range(3)]  # the outputs, then groups
+    first = [("reading the model", 0, 1), *pricing]
     last = [("checking", 0, 1), ("measuring", 0, 1), ("certifying", 0, 1)]
     assert told == [*first, *cutting, *last]
 
