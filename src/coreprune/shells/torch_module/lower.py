@@ -207,47 +207,43 @@ class _Lowering:
         )
 
     def _affine(self, node: fx.Node) -> Affine | None:
-        source, weight, *rest = _arguments(node)
-        bias = rest[0] if rest else node.kwargs.get("bias")
-        if not self._is_value(source) or not self._is_parameter(weight):
-            return None
-        if bias is not None and not self._is_parameter(bias):
-            return None
-        key = self._parameter(weight)
-        shift = None if bias is None else self._parameter(bias)
-        return Affine(
-            name=affine_name(key, shift),
-            input=self._value(source),
-            output=self._value(node),
-            weight=key,
-            bias=shift,
-        )
+        named = self._linear(node)
+        return None if named is None else Affine(**named)
 
     def _convolution(self, node: fx.Node) -> Convolution | None:
-        source, weight, *rest = _arguments(node)
-        bias = rest[0] if rest else node.kwargs.get("bias")
-        if not self._is_value(source) or not self._is_parameter(weight):
+        named = self._linear(node)
+        if named is None:
             return None
-        if bias is not None and not self._is_parameter(bias):
-            return None
-        kernel = tuple(weight.meta["val"].shape[2:])
-        if len(self.shapes[self._value(source)]) != len(kernel) + 2:
+        kernel = tuple(node.args[1].meta["val"].shape[2:])  # type: ignore[union-attr]
+        if len(self.shapes[named["input"]]) != len(kernel) + 2:
             return None  # without a batch axis
         moves = moves_of(kernel, node.args[3:], node.kwargs)
-        key = self._parameter(weight)
-        shift = None if bias is None else self._parameter(bias)
         return Convolution(
-            name=affine_name(key, shift),
-            input=self._value(source),
-            output=self._value(node),
-            weight=key,
-            bias=shift,
+            **named,
             kernel=kernel,
             stride=moves.stride,
             padding=moves.padding,
             dilation=moves.dilation,
             groups=moves.groups,
         )
+
+    def _linear(self, node: fx.Node) -> dict[str, Any] | None:
+        """Names of a layer's value, weight and bias; None where a tensor is no parameter."""
+        source, weight, *rest = _arguments(node)
+        bias = rest[0] if rest else node.kwargs.get("bias")
+        if not self._is_value(source) or not self._is_parameter(weight):
+            return None
+        if bias is not None and not self._is_parameter(bias):
+            return None
+        key = self._parameter(weight)
+        shift = None if bias is None else self._parameter(bias)
+        return {
+            "name": affine_name(key, shift),
+            "input": self._value(source),
+            "output": self._value(node),
+            "weight": key,
+            "bias": shift,
+        }
 
     def _pool(self, node: fx.Node) -> Pool | None:
         if not node.args or not isinstance(node.args[0], fx.Node):
