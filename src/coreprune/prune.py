@@ -17,7 +17,8 @@ from coreprune.core.selection.paths import follows_a_path
 from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
-from coreprune.laws.calls import Law, calls_of, drawn
+from coreprune.laws.calls import Law, drawn
+from coreprune.laws.lessons import lessons
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, chain_of, notes_on, proof_of
@@ -304,7 +305,8 @@ def _repaired(
         seed = prospect.moments.seed
     if isinstance(law, Impressions):  # in training its steps took most of the time for nothing
         law = replace(law, steps=0)
-    calls = calls_of(law, prospect.subject, seed=seed, endless=True, most=REPAIRED)
+    held_back = settings.held_back
+    calls = lessons(law, prospect.subject, seed=seed, held_back=held_back, most=REPAIRED)
     return teach(prospect.subject.source, small, calls, settings=settings, progress=tell)
 
 

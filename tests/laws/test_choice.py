@@ -64,6 +64,14 @@ def test_batch_normalisations_are_asked_first():
     assert "batch normalisations remember" in found.why
 
 
+@pytest.mark.parametrize(("size", "examples"), [(6, 512), (32, 512), (64, 384), (512, 64)])
+def test_fewer_large_images_are_made(size, examples):
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2), nn.ReLU())
+    net.append(nn.AdaptiveAvgPool2d(1)).append(nn.Flatten()).append(mlp(2, 12, 3))
+    found = chosen(net.eval(), draw(2, 1, size, size))
+    assert found.law.examples == examples
+
+
 def test_a_norm_that_is_not_right_behind_its_layer_tells_nothing():
     net = named(a=nn.Linear(6, 12), r=nn.ReLU(), n=trained_norm(12), b=nn.Linear(12, 3))
     assert isinstance(chosen(net, draw(4, 6)).law, Impressions)

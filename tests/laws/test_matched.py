@@ -1,7 +1,5 @@
 """Queries matched to batch normalisations, through a network."""
 
-import itertools
-
 import pytest
 import torch
 from networks import Forward, draw, mlp, named
@@ -10,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
 from coreprune import ArgumentError, BatchNormMatched, prune
 from coreprune.laws.calls import calls_of, drawn, make_ready
-from coreprune.laws.matched import _statistics, remembers_inputs, varied
+from coreprune.laws.matched import _statistics, remembers_inputs
 from coreprune.progress import silent
 from coreprune.queries.batch_norm import mismatch
 from coreprune.shells.torch_module.calls import batch_size
@@ -73,35 +71,6 @@ def test_the_seed_decides_and_batches_differ():
     assert all(map(torch.equal, one, again))
     assert not any(map(torch.equal, one, other))
     assert not torch.equal(one[0], one[1])
-
-
-def test_endless_queries_are_the_same_ones_mixed_mirrored_and_moved():
-    subject = of()
-    known = torch.cat(queries(subject))
-    calls = calls_of(LAW, subject, seed=0, endless=True)
-    found = [call.args[0] for call in itertools.islice(calls, 4)]
-    assert all(len(x) == len(queries(subject)[0]) for x in found)
-    totals = known.flatten(1).sum(1)
-    for x in found:
-        nearest = (x.flatten(1).sum(1)[:, None] - totals).abs().amin(1)
-        assert nearest.amax() < 1e-3  # moved around, so that nothing is lost
-    again = [
-        call.args[0] for call in itertools.islice(calls_of(LAW, of(), seed=0, endless=True), 4)
-    ]
-    assert all(map(torch.equal, found, again))
-    assert not any(torch.equal(found[0], x) for x in found[1:])
-
-
-def test_variation_keeps_what_batch_normalisations_see():
-    x = torch.randn(6, 3, 20, 30, generator=torch.Generator().manual_seed(0))
-    seen = list(itertools.islice(varied(x, 6, generator=torch.Generator().manual_seed(1)), 3))
-    for batch in seen:
-        torch.testing.assert_close(batch.mean((0, 2, 3)), x.mean((0, 2, 3)))
-        torch.testing.assert_close(batch.var((0, 2, 3)), x.var((0, 2, 3)))
-    ordered = [batch[batch.flatten(1).sum(1).argsort()] for batch in (x, *seen)]
-    assert not torch.equal(ordered[0], ordered[1])
-    flat = torch.randn(5, 7)
-    assert next(varied(flat, 5, generator=torch.Generator())).shape == (5, 7)
 
 
 @pytest.fixture

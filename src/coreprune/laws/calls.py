@@ -43,7 +43,6 @@ def calls_of(
     subject: Subject,
     *,
     seed: int,
-    endless: bool = False,
     most: int = MOST,
     tell: Progress = silent,
 ) -> Iterator[Call]:
@@ -53,7 +52,6 @@ def calls_of(
         law: What inputs are like.
         subject: The model under work.
         seed: Fixes what is drawn.
-        endless: Whether those begin again when they have come to their end.
         most: Queries in one call, where they are drawn.
         tell: Called as (what, done, of) where queries are dear to make.
 
@@ -67,13 +65,9 @@ def calls_of(
     generator = Generator().manual_seed(seed)
     if isinstance(law, Samples):
         yield from _given(law, subject)
-        while endless:
-            yield from _given(law, subject)
     elif isinstance(law, BatchNormMatched):
         example = only_input(subject.call)
-        yield from matched_calls(
-            law, subject, example=example, seed=seed, endless=endless, tell=tell
-        )
+        yield from matched_calls(law, subject, example=example, seed=seed, tell=tell)
     elif isinstance(law, Impressions):
         yield from _impressed(law, subject, generator=generator, most=most)
     else:

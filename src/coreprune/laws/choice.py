@@ -18,6 +18,10 @@ from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.shells.torch_module.subject import Subject
 
+MANY, FEW, NUMBERS = 512, 64, 3 * 2**19
+"""Queries that are matched: those of 3 × 32 × 32 numbers are many, larger ones fewer, as many as
+hold so many numbers; they have more places to look at."""
+
 REMEMBERED = "because batch normalisations remember what inputs are like"
 
 
@@ -66,7 +70,8 @@ def _default(subject: Subject, groups: Sequence[Group]) -> Choice:
         return Choice(law=Gaussian(), why=why)
     size = _size(example.double().square().mean().sqrt())
     if example.ndim > 2 and remembers_inputs(subject, example):
-        return Choice(law=BatchNormMatched(deviation=size), why=REMEMBERED)
+        examples = _examples(example[0].numel())
+        return Choice(law=BatchNormMatched(examples=examples, deviation=size), why=REMEMBERED)
     nonnegative = bool((example >= 0).all() and torch.any(example > 0))
     if first_points(subject.graph) is not None:
         law = Impressions(deviation=size, nonnegative=nonnegative)
@@ -77,6 +82,11 @@ def _default(subject: Subject, groups: Sequence[Group]) -> Choice:
             leaves = DeadLeaves(_size(example.double().std()), mean=float(example.double().mean()))
         return Choice(law=leaves, why="because the network's inputs have the shape of pictures")
     return Choice(law=Gaussian(), why="because no layer reads the network's input as it is")
+
+
+def _examples(numbers: int) -> int:
+    """How many queries are matched where one holds so many numbers."""
+    return min(MANY, max(FEW, NUMBERS // numbers))
 
 
 def _size(deviation: Tensor) -> float:

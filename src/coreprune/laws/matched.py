@@ -23,10 +23,6 @@ from coreprune.shells.torch_module.subject import Subject
 FEWEST, NUMBERS = 16, 2**20
 """Queries matched together, where examples are large: as many as hold so many numbers."""
 
-MIRRORED, SHIFT = 0.5, 10
-"""The share of queries that is mirrored along the last axis when they are used again, and the part
-of an axis by which they are moved at most: both keep what batch normalisations see."""
-
 RECIPE = 1
 """Raised when the same settings come to give other queries: kept ones are not taken then."""
 
@@ -37,7 +33,6 @@ def matched_calls(
     *,
     example: Tensor | None,
     seed: int,
-    endless: bool,
     tell: Progress,
 ) -> Iterator[Call]:
     """Calls of one batch of matched queries each; a batch is made when it is first asked for.
@@ -47,8 +42,6 @@ def matched_calls(
         subject: The model under work; it holds what was made.
         example: Its only input, if that is a floating-point tensor with a batch axis.
         seed: Fixes the queries.
-        endless: Whether they go on when they have come to their end, in mixed batches, mirrored and
-            moved: never the same again.
         tell: Called as (what, done, of).
 
     Yields:
@@ -71,46 +64,13 @@ def matched_calls(
     shape = (_batch_size(law, subject, example), *example.shape[1:])
     batches = math.ceil(law.examples / shape[0])
     origin = _origin(law, subject)
-    made = []
     for turn in range(batches):
 
         def step(taken: int, before: int = turn * law.steps) -> None:
             tell("matching batch normalisations", before + taken, batches * law.steps)
 
         maker = _Maker(law=law, subject=subject, origin=origin, seeds=(seed, turn))
-        made.append(maker.queries(shape, step))
-        if not endless:
-            yield subject.call.with_tensor(made.pop().to(example))
-    if endless:
-        for queries in varied(torch.cat(made), shape[0], generator=Generator().manual_seed(seed)):
-            yield subject.call.with_tensor(queries.to(example))
-
-
-def varied(queries: Tensor, batch: int, *, generator: Generator) -> Iterator[Tensor]:
-    """Random batches without end: half of the queries mirrored, all moved by a few positions.
-
-    Args:
-        queries: Shape (N, c, ...); without axes behind the channels they are only mixed.
-        batch: How many at a time, at most N.
-        generator: The source of randomness.
-
-    Yields:
-        Shape (batch, c, ...).
-    """
-    axes = list(range(2, queries.ndim))
-    while True:
-        chosen = queries[torch.randperm(len(queries), generator=generator)[:batch]]
-        if axes:
-            mirrored = torch.rand(batch, generator=generator) < MIRRORED
-            chosen[mirrored] = chosen[mirrored].flip(axes[-1])
-            moves = [_drawn_move(size, generator) for size in queries.shape[2:]]
-            chosen = torch.roll(chosen, moves, axes)
-        yield chosen
-
-
-def _drawn_move(size: int, generator: Generator) -> int:
-    most = size // SHIFT
-    return int(torch.randint(-most, most + 1, (), generator=generator))
+        yield subject.call.with_tensor(maker.queries(shape, step).to(example))
 
 
 def remembers_inputs(subject: Subject, example: Tensor) -> bool:

@@ -3,6 +3,7 @@ import torch
 from networks import draw
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
+from coreprune.shells.torch_module import patches as module
 from coreprune.shells.torch_module.patches import PLACES, largest_window_norm, patch_norms, patches
 from coreprune.shells.torch_module.spatial import moves_of
 
@@ -19,6 +20,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even k
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """No more places an example than many examples have."""
+    monkeypatch.setattr(module, "ROWS", 0)
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("name", CASES)
 def test_a_convolution_is_its_weight_times_its_patches(name):
     shape, kernel, rest, named = CASES[name]
@@ -36,6 +44,7 @@ def test_a_convolution_is_its_weight_times_its_patches(name):
             assert len(own.unique(dim=0)) == PLACES
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("name", CASES)
 def test_norms_are_those_of_the_patches(name):
     shape, kernel, rest, named = CASES[name]
@@ -55,6 +64,12 @@ def test_places_are_the_same_each_time_and_hold_borders_in_their_proportion():
     assert len(rows) == 400 * PLACES
     inner = (rows.sum(1) == 9).float().mean().item()
     assert inner == pytest.approx(36 / 64, abs=0.01)
+
+
+def test_few_examples_have_more_places():
+    moves = moves_of((3, 3), (1, 1), {})
+    assert len(patches(draw(2, 1, 60, 60), moves)) == module.ROWS
+    assert len(patches(draw(2, 1, 30, 30), moves)) == 2 * 900
 
 
 @pytest.mark.parametrize("extents", [(1, 1), (3, 2), (4, 9), (9, 9)])

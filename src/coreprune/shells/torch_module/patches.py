@@ -8,8 +8,9 @@ from torch import Generator, Tensor, nn
 
 from coreprune.shells.torch_module.spatial import Moves
 
-PLACES = 32
-"""Patches taken of each example where a convolution reads more."""
+PLACES, ROWS = 32, 4096
+"""Patches taken of each example where a convolution reads more, and of all examples together where
+these are few."""
 
 
 def patches(x: Tensor, moves: Moves) -> Tensor:
@@ -21,7 +22,7 @@ def patches(x: Tensor, moves: Moves) -> Tensor:
 
     Returns:
         Rows of d · taps entries, the taps of a channel side by side: all patches of every example,
-        or `PLACES` of them, the same ones for the same shapes. Shape (rows, d · taps).
+        or some of them, the same ones for the same shapes. Shape (rows, d · taps).
     """
     counts = moves.places(tuple(x.shape[2:]))
     wide = _padded(x, moves)
@@ -82,7 +83,8 @@ def _grid(counts: tuple[int, ...], strides: tuple[int, ...], steps: list[int]) -
 
 def _places(examples: int, count: int) -> Tensor:
     """Which patches of each example are taken. Shape (examples, places)."""
-    if count <= PLACES:
+    places = max(PLACES, ROWS // max(1, examples))
+    if count <= places:
         return torch.arange(count).expand(examples, -1)
     generator = Generator().manual_seed(count)
-    return torch.rand(examples, count, generator=generator).argsort(1)[:, :PLACES]
+    return torch.rand(examples, count, generator=generator).argsort(1)[:, :places]
