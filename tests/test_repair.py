@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import itertools
+import math
 import sys
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from coreprune import ArgumentError, FileFormatError, prune
 from coreprune.repair import Repair, repair
-from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.calls import Call
 from coreprune.training.loop import Training
 from coreprune.training.state import FILE
 
@@ -290,6 +291,8 @@ def test_another_network_as_the_original_is_refused():
         ({"steps": 1, "learning_rate": -1.0}, "learning_rate must be positive"),
         ({"steps": 1, "patience": 0}, "patience must be"),
         ({"steps": 1, "held_back": 0}, "held_back must be a whole number of at least 1, got 0"),
+        ({"steps": 1, "inner": -1}, "inner must be finite and at least 0, got -1"),
+        ({"steps": 1, "inner": math.nan}, "inner must be finite and at least 0, got nan"),
     ],
 )
 def test_settings_that_break_a_rule_are_refused(arguments, message):

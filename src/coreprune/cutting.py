@@ -18,8 +18,7 @@ from coreprune.graph.ir import Graph, Parameters
 from coreprune.laws.space import QuerySpace
 from coreprune.progress import Progress
 from coreprune.result import GroupRecord
-from coreprune.shells.torch_module.postcondition import violation
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +61,7 @@ class Outcome:
     restored: tuple[Whole, ...] = ()
 
 
-def changed_by(outcome: Outcome, subject: Subject) -> dict[str, Tensor]:
+def changed_by(outcome: Outcome, subject: Network) -> dict[str, Tensor]:
     """The tensors that cuts have changed, by name.
 
     The rest is to come from the source: running the copy may have changed its buffers.
@@ -81,7 +80,7 @@ CutEach = Callable[[Outcome, IsSound | None], Outcome]
 """Cuts all groups, or those of which it is asked whether they are sound and told so."""
 
 
-def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
+def cut_soundly(subject: Network, plan: Plan, tell: Progress) -> Outcome:
     """Cut all groups; where that breaks the model, again one by one, restoring those that do.
 
     Args:
@@ -111,7 +110,7 @@ def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
 
 
 def checked(
-    subject: Subject, groups: Sequence[Group], cut_each: CutEach, *, tell: Progress
+    subject: Network, groups: Sequence[Group], cut_each: CutEach, *, tell: Progress
 ) -> Outcome:
     """What cutting gives, after a second pass without the groups that break the model.
 
@@ -150,15 +149,13 @@ def checked(
     return replace(outcome, restored=tuple(restored))
 
 
-def _violation(subject: Subject, outcome: Outcome) -> str | None:
+def _violation(subject: Network, outcome: Outcome) -> str | None:
     for name in {name for cut in outcome.cuts for name in columns_of(cut.group)}:
         if not outcome.parameters[name].isfinite().all():
             return f"the new weights of its readers overflow {outcome.parameters[name].dtype}"
-    return violation(
-        subject.working,
-        subject.call,
-        small=outcome.parameters,
-        wide=widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
+    return subject.violation(
+        outcome.parameters,
+        widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
         columns={name for cut in outcome.cuts for name in columns_of(cut.group)},
     )
 

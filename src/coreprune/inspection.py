@@ -60,7 +60,7 @@ def inspect(
     layers = cut | {
         entry.name: LayerRecord(name=entry.name, reason=entry.reason) for entry in partition.whole
     }
-    trained = dict(subject.working.named_parameters())
+    trained = subject.trained
     whole = parameter_cost(partition.groups, trained).fixed
     numbers = sum(parameter.numel() for parameter in trained.values())
     return Inspection(

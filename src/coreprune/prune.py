@@ -16,7 +16,9 @@ from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
 from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
 from coreprune.errors import ArgumentError
+from coreprune.graph.cut import entries_left
 from coreprune.graph.groups import Group
+from coreprune.graph.ir import Parameters
 from coreprune.laws.calls import Law, drawn
 from coreprune.laws.lessons import lessons
 from coreprune.measured_error import output_change
@@ -29,10 +31,9 @@ from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair, Repaired
 from coreprune.repair import repair as teach
 from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
-from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import copied, with_tensors
 from coreprune.sizes.curve import price_curve
 
 Order = Literal["top_down", "bottom_up"]
@@ -138,28 +139,27 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     plan = _whole_plan(prospect, method=method, order=order, seed=int(seed))
     chain = chain_of(subject, groups)
     outcome, proof = _cut(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
+    trained, original = subject.trained, subject.original
     changed = changed_by(outcome, subject)
-    small = with_tensors(subject.source, changed)
     repaired = None
     if repair is not None:
-        repaired = _repaired(prospect, small, settings=repair, tell=tell)
-        small = repaired.model
+        repaired = _repaired(prospect, outcome, settings=repair, tell=tell)
+        changed = tensors_of(repaired.model)
     change = None
     if prices or repaired is not None:
         tell("measuring", 0, 1)
         fresh = _fresh(prospect, seed=int(seed) + 1, tell=tell)
-        change = output_change(subject.working, copied(small).eval(), fresh)
+        change = output_change(subject, subject.with_tensors(changed), fresh)
     if proof is None:
         tell("certifying", 0, 1)
         proof = proof_of(
-            small,
+            {**original, **changed},
             chain,
             records=outcome.records.values(),
             radius=plan.space.radii[groups[0].name],
         )
-    trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     return PruneResult(
-        model=small,
+        model=subject.finished(changed),
         groups=tuple(
             outcome.records[group.name] for group in groups if group.name in outcome.records
         ),
@@ -297,17 +297,30 @@ def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:
 
 
 def _repaired(
-    prospect: Prospect, small: nn.Module, *, settings: Repair, tell: Progress
+    prospect: Prospect, outcome: Outcome, *, settings: Repair, tell: Progress
 ) -> Repaired:
     """The pruned network, taught by the original on queries that chose nothing."""
-    law, seed = prospect.moments.law, prospect.moments.seed + 2
+    subject, law, seed = prospect.subject, prospect.moments.law, prospect.moments.seed + 2
     if isinstance(law, BatchNormMatched):  # dear to make: those that chose are seen again
         seed = prospect.moments.seed
     if isinstance(law, Impressions):  # in training its steps took most of the time for nothing
         law = replace(law, steps=0)
     held_back = settings.held_back
-    calls = lessons(law, prospect.subject, seed=seed, held_back=held_back, most=REPAIRED)
-    return teach(prospect.subject.source, small, calls, settings=settings, progress=tell)
+    return teach(
+        subject.finished({}),
+        subject.finished(changed_by(outcome, subject)),
+        lessons(law, subject, seed=seed, held_back=held_back, most=REPAIRED),
+        settings=settings,
+        kept=_rows_left(outcome, subject.graph.parameters),
+        progress=tell,
+    )
+
+
+def _rows_left(outcome: Outcome, original: Parameters) -> dict[str, list[int]]:
+    """Which rows of the weights are left, by their names."""
+    sizes = {(name, 0): len(tensor) for name, tensor in original.items() if tensor.ndim > 1}
+    left = entries_left(outcome.cuts, sizes)
+    return {name: rows.tolist() for (name, _), rows in left.items()}
 
 
 def _record_of(repaired: Repaired) -> RepairRecord:

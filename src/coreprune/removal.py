@@ -19,8 +19,6 @@ from coreprune.proof import chain_of, notes_on, proof_of
 from coreprune.prospect import Options, read_groups
 from coreprune.result import PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import with_tensors
 
 NO_LAW = "none: the method needs no law"
 
@@ -55,7 +53,7 @@ def remove(
     pass_ = _Removing(groups=groups, radii=radii, tell=tell)
     outcome = checked(subject, groups, pass_.remove_each, tell=tell)
     changed = changed_by(outcome, subject)
-    trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
+    trained, original = subject.trained, subject.original
     records = [
         outcome.records[group.name] for group in partition.groups if group.name in outcome.records
     ]
@@ -67,17 +65,16 @@ def remove(
         )
         for record in records
     ]
-    small = with_tensors(subject.source, changed)
     tell("certifying", 0, 1)
     chain = chain_of(subject, partition.groups)
     proof = proof_of(
-        small,
+        {**original, **changed},
         chain,
         records=records,
         radius=radii.get(partition.groups[0].producer.weight),
     )
     return PruneResult(
-        model=small,
+        model=subject.finished(changed),
         groups=tuple(records),
         whole=tuple(
             WholeRecord(name=entry.name, reason=entry.reason)

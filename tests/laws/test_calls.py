@@ -28,7 +28,7 @@ from coreprune.laws.calls import (
     input_values,
     only_input,
 )
-from coreprune.shells.torch_module.calls import Call, batch_size
+from coreprune.shells.calls import Call, batch_size
 from coreprune.shells.torch_module.subject import prepare
 
 LAWS = {

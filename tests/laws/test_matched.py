@@ -11,7 +11,7 @@ from coreprune.laws.calls import calls_of, drawn, make_ready
 from coreprune.laws.matched import _statistics, remembers_inputs
 from coreprune.progress import silent
 from coreprune.queries.batch_norm import mismatch
-from coreprune.shells.torch_module.calls import batch_size
+from coreprune.shells.calls import batch_size
 from coreprune.shells.torch_module.subject import prepare
 
 LAW = BatchNormMatched(examples=12, steps=20, batch=4)

@@ -30,11 +30,8 @@ from coreprune.laws.chains import chained, remembers
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
-from coreprune.shells.torch_module.calls import Call, batch_size, run
-from coreprune.shells.torch_module.layer_inputs import watch_inputs
-from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import with_tensors
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.calls import Call, batch_size
+from coreprune.shells.network import Network
 
 ROWS_A_NEURON, LEAST_ROWS = 10, 10_000
 """Activations sampled for every neuron of the widest group, and in all: fewer cost accuracy."""
@@ -78,7 +75,7 @@ class GroupMoments:
     """
 
     def __init__(
-        self, subject: Subject, groups: Sequence[Group], *, law: Law | None, seed: int
+        self, subject: Network, groups: Sequence[Group], *, law: Law | None, seed: int
     ) -> None:
         self.subject, self.groups, self.seed = subject, groups, seed
         self.is_matched = law is None
@@ -148,7 +145,7 @@ class GroupMoments:
         groups = [group for group in self.groups if group.name not in self.closed]
         read = {group.name: columns_read(group) for group in groups}
         sums = {(name, weight): MomentSum() for name, own in read.items() for weight in own}
-        readers = {weight: self.subject.graph.parameters[weight] for _, weight in sums}
+        readers = {weight for _, weight in sums}
 
         def see(weight: str, batch: Tensor) -> None:
             for name, own in read.items():
@@ -156,8 +153,7 @@ class GroupMoments:
                     sums[name, weight].add(batch[..., own[weight]])
 
         for call in self.calls(groups):
-            with watch_inputs(readers, see):
-                run(self.subject.working, call)  # the law itself may run the model between calls
+            self.subject.read(call, readers, see)
             if min(total.count for total in sums.values()) >= _rows_wanted(groups):
                 break
         self.few = _few(groups, sums)
@@ -192,9 +188,8 @@ class GroupMoments:
             for name, tensor in parameters.items()
             if tensor is not self.subject.graph.parameters[name]
         }
-        cut = with_tensors(self.subject.working, changed)
-        tensors = tensors_of(cut)
-        present = {name: tensors[name] for name in names}
+        cut = self.subject.with_tensors(changed)
+        present = {name: parameters[name] for name in names}
         sums = {name: (MomentSum(), CrossSum()) for name in names}
         before: dict[str, Tensor] = {}
 
@@ -208,11 +203,9 @@ class GroupMoments:
             sums[name][1].add(lack, rows[:, own[name]])
 
         for call in self.calls([group]):
-            with watch_inputs(original, keep):
-                run(self.subject.working, call)
+            self.subject.read(call, names, keep)
             try:
-                with watch_inputs(present, compare):
-                    run(cut, call)
+                cut.read(call, names, compare)
             except Exception:  # noqa: BLE001 (widths fixed in the user's code may raise anything)
                 return None
             if min(total.count for total, _ in sums.values()) >= _rows_wanted([group]):
@@ -308,7 +301,7 @@ class Run:
         )
 
 
-def recalled_law(subject: Subject, groups: Sequence[Group]) -> Gaussian | None:
+def recalled_law(subject: Network, groups: Sequence[Group]) -> Gaussian | None:
     """The inputs that a batch normalisation behind the first layer remembers, None without one."""
     graph = subject.graph
     for group in groups:

@@ -1,7 +1,7 @@
 """Queries that teach a pruned network, apart from those that only judge it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import torch
@@ -10,18 +10,22 @@ from torch import Generator, Tensor
 from coreprune.laws.calls import Law, calls_of
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.samples import Samples
-from coreprune.shells.torch_module.calls import Call
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.calls import Call
+from coreprune.shells.network import Network
 
 JUDGES = 8
 """One of so many matched queries only judges."""
 
 MIRRORED, SHIFT = 0.5, 10
 """The share of queries that is mirrored along the last axis when they are used again, and the part
-of an axis by which they are moved at most: both keep what batch normalisations see."""
+of an axis by which they are moved at most."""
+
+PASTED, SIDES = 0.5, (0.25, 0.75)
+"""The share of queries into which a piece of another is pasted, and how much of each axis the piece
+takes."""
 
 
-def lessons(law: Law, subject: Subject, *, seed: int, held_back: int, most: int) -> Iterator[Call]:
+def lessons(law: Law, subject: Network, *, seed: int, held_back: int, most: int) -> Iterator[Call]:
     """Calls without end, none of which holds a query of the first ones.
 
     Samples are gone through again and again. Matched queries are mixed, mirrored and moved: never
@@ -52,7 +56,7 @@ def lessons(law: Law, subject: Subject, *, seed: int, held_back: int, most: int)
 
 
 def _matched(
-    law: BatchNormMatched, subject: Subject, *, seed: int, held_back: int
+    law: BatchNormMatched, subject: Network, *, seed: int, held_back: int
 ) -> Iterator[Call]:
     made = [call.tensors()[0] for call in calls_of(law, subject, seed=seed)]
     queries, batch = torch.cat(made), len(made[0])
@@ -65,7 +69,9 @@ def _matched(
 
 
 def varied(queries: Tensor, batch: int, *, generator: Generator) -> Iterator[Tensor]:
-    """Random batches without end: half of the queries mirrored, all moved by a few positions.
+    """Random batches without end: queries mirrored, moved and pasted into each other.
+
+    All of this keeps what batch normalisations see, on average.
 
     Args:
         queries: Shape (N, c, ...); without axes behind the channels they are only mixed.
@@ -74,6 +80,10 @@ def varied(queries: Tensor, batch: int, *, generator: Generator) -> Iterator[Ten
 
     Yields:
         Shape (batch, c, ...).
+
+    References:
+        Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with
+        Localizable Features".
     """
     axes = list(range(2, queries.ndim))
     while True:
@@ -86,8 +96,24 @@ def varied(queries: Tensor, batch: int, *, generator: Generator) -> Iterator[Ten
             mirrored = (torch.rand(batch, generator=generator) < MIRRORED).to(queries.device)
             chosen[mirrored] = chosen[mirrored].flip(axes[-1])
             moves = [_drawn_move(size, generator) for size in queries.shape[2:]]
+            pasted = _pieces(batch, queries.shape[2:], generator).to(queries.device)
             chosen = torch.roll(chosen, moves, axes)
+            chosen = torch.where(pasted, chosen.roll(1, 0), chosen)
         yield chosen
+
+
+def _pieces(batch: int, sizes: Sequence[int], generator: Generator) -> Tensor:
+    """Where half of the queries have a box of another. Shape (batch, 1, ...)."""
+    least, most = SIDES
+    inside = torch.rand(batch, generator=generator) < PASTED
+    inside = inside.view(batch, *[1] * (len(sizes) + 1))
+    for axis, size in enumerate(sizes, start=2):
+        side = least + (most - least) * torch.rand(batch, 1, generator=generator)
+        start = (1 - side) * torch.rand(batch, 1, generator=generator)
+        place = (torch.arange(size) + 0.5) / size
+        shape = [batch if one == 0 else size if one == axis else 1 for one in range(inside.ndim)]
+        inside = inside & ((start <= place) & (place < start + side)).view(shape)
+    return inside
 
 
 def _drawn_move(size: int, generator: Generator) -> int:

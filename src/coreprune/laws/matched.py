@@ -14,11 +14,9 @@ from coreprune.errors import ArgumentError
 from coreprune.laws.kept_queries import keep, kept, name_of
 from coreprune.progress import Progress
 from coreprune.queries.batch_norm import BatchNormMatched, Statistics, mismatch
-from coreprune.shells.torch_module.calls import Call, run
+from coreprune.shells.calls import Call
+from coreprune.shells.network import Network
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.statistics import watch_statistics
-from coreprune.shells.torch_module.subject import Subject
 
 FEWEST, NUMBERS = 16, 2**20
 """Queries matched together, where examples are large: as many as hold so many numbers."""
@@ -29,7 +27,7 @@ RECIPE = 1
 
 def matched_calls(
     law: BatchNormMatched,
-    subject: Subject,
+    subject: Network,
     *,
     example: Tensor | None,
     seed: int,
@@ -58,7 +56,7 @@ def matched_calls(
     if not remembers_inputs(subject, example):
         raise ArgumentError(
             "queries=BatchNormMatched(...) needs batch normalisations with running statistics "
-            f"(track_running_stats=True), and {type(subject.source).__name__} has none that its "
+            f"(track_running_stats=True), and {subject.kind} has none that its "
             "input reaches; pass coreprune.Samples(inputs), or leave queries out"
         )
     shape = (_batch_size(law, subject, example), *example.shape[1:])
@@ -73,7 +71,7 @@ def matched_calls(
         yield subject.call.with_tensor(maker.queries(shape, step).to(example))
 
 
-def remembers_inputs(subject: Subject, example: Tensor) -> bool:
+def remembers_inputs(subject: Network, example: Tensor) -> bool:
     """Whether a batch normalisation remembers something that depends on the network's input."""
     trial = example.detach().float().requires_grad_()
     try:
@@ -96,7 +94,7 @@ class _Maker:
     """
 
     law: BatchNormMatched
-    subject: Subject
+    subject: Network
     origin: Mapping[str, object]
     seeds: tuple[int, int]
 
@@ -121,7 +119,7 @@ class _Maker:
         )
 
 
-def _origin(law: BatchNormMatched, subject: Subject) -> dict[str, object]:
+def _origin(law: BatchNormMatched, subject: Network) -> dict[str, object]:
     """What decides queries: the network, its other arguments, and the settings."""
     others = [leaf for leaf in subject.call.leaves() if not isinstance(leaf, Tensor)]
     settings = dataclasses.asdict(law)
@@ -129,42 +127,37 @@ def _origin(law: BatchNormMatched, subject: Subject) -> dict[str, object]:
     return {
         "recipe": RECIPE,
         "settings": settings,
-        "network": str(subject.source),
-        "weights": tensors_hash(tensors_of(subject.working)),
+        "network": subject.identity,
+        "weights": tensors_hash(subject.graph.parameters),
         "type": str(subject.call.tensors()[0].dtype),
         "others": str(others),
     }
 
 
-def _batch_size(law: BatchNormMatched, subject: Subject, example: Tensor) -> int:
+def _batch_size(law: BatchNormMatched, subject: Network, example: Tensor) -> int:
     """Queries matched together: fewer where they are large, the example's where it must be so."""
     most = min(law.batch, max(FEWEST, NUMBERS // example[0].numel()))
     batch = math.ceil(law.examples / math.ceil(law.examples / most))  # batches alike
     trial = subject.call.with_tensor(example[:1].expand(batch, *example.shape[1:]))
     try:
-        run(subject.working, trial)
+        subject.run(trial)
     except Exception:  # noqa: BLE001 (a model with a fixed batch size may raise anything)
         return len(example)
     return batch
 
 
-def _statistics(subject: Subject, queries: Tensor) -> list[Statistics]:
+def _statistics(subject: Network, queries: Tensor) -> list[Statistics]:
     """What batch normalisations see of queries, with derivatives by these."""
-    seen: list[Statistics] = []
-
-    def see(values: Tensor, mean: Tensor, variance: Tensor) -> None:
-        axes = [axis for axis in range(values.ndim) if axis != 1]
-        spread, middle = torch.var_mean(values.float(), axes, correction=0)
-        seen.append(
-            Statistics(
-                mean=middle,
-                variance=spread,
-                known_mean=mean.detach().float(),
-                known_variance=variance.detach().float(),
-            )
-        )
-
     call = subject.call.with_tensor(queries.to(subject.call.tensors()[0]))
-    with watch_statistics(see):
-        run(subject.working, call, gradients=True)
-    return seen
+    return [_seen(values, mean, variance) for values, mean, variance in subject.remembered(call)]
+
+
+def _seen(values: Tensor, mean: Tensor, variance: Tensor) -> Statistics:
+    axes = [axis for axis in range(values.ndim) if axis != 1]
+    spread, middle = torch.var_mean(values.float(), axes, correction=0)
+    return Statistics(
+        mean=middle,
+        variance=spread,
+        known_mean=mean.detach().float(),
+        known_variance=variance.detach().float(),
+    )

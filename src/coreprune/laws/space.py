@@ -17,9 +17,8 @@ from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
-from coreprune.shells.torch_module.calls import Call
-from coreprune.shells.torch_module.layer_inputs import largest_input_norms
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.calls import Call
+from coreprune.shells.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class QuerySpace:
 
 
 def query_space(
-    subject: Subject, groups: Sequence[Group], *, queries: Law | None, seed: int
+    subject: Network, groups: Sequence[Group], *, queries: Law | None, seed: int
 ) -> QuerySpace:
     """Measure the radius of every group's ball.
 
@@ -82,13 +81,10 @@ def query_space(
         draw = functools.partial(ball.sample, generator=Generator().manual_seed(seed))
         calls = itertools.chain(calls, itertools.islice(drawn_calls(subject, draw), 1))
         words.append(f"queries of norm {ball.radius:.4g}")
-    weights = {
-        group.producer.weight: subject.graph.parameters[group.producer.weight] for group in groups
-    }
+    weights = {group.producer.weight for group in groups}
     found = {group: window_of(group, subject.graph) for group in groups}
     extents = {group: window for group, window in found.items() if window is not None}
-    norms = largest_input_norms(
-        subject.working,
+    norms = subject.norms(
         calls,
         weights,
         windows={group.producer.weight: window for group, window in extents.items()},
@@ -106,7 +102,7 @@ def query_space(
 
 
 def input_radii(
-    subject: Subject, groups: Sequence[Group], *, queries: Law | None, seed: int
+    subject: Network, groups: Sequence[Group], *, queries: Law | None, seed: int
 ) -> dict[str, float]:
     """The radius of the ball of the network's inputs, for the layers that read these as they are.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.outputs import leaves_of
 
 
 def floating_leaves(output: Any) -> list[Tensor]:  # noqa: ANN401

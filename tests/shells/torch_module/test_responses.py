@@ -6,7 +6,7 @@ from networks import Forward, draw, mlp, named
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
-from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.responses import output_metrics
 

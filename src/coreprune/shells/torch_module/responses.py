@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from coreprune.shells.torch_module.calls import Call, batch_size, run
+from coreprune.shells.calls import Call, batch_size
+from coreprune.shells.outputs import leaves_of
 from coreprune.shells.torch_module.layer_inputs import watch_outputs
-from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.torch_module.running import run
 
 
 def output_metrics(
