@@ -15,7 +15,7 @@ from coreprune.core import activations as family
 from coreprune.core.elementwise import affine, compose
 from coreprune.shells.onnx_file.activations import QUICK, Build, clipped, mish, swish
 
-_NEAR = torch.linspace(-16, 16, 1281, dtype=torch.float64)
+_NEAR = torch.arange(-640, 641, dtype=torch.float64) / 40
 _FAR = torch.logspace(1.21, 4, 40, dtype=torch.float64)
 GRID = torch.cat([-_FAR.flip(0), _NEAR, _FAR])
 """Dense where the family bends, with points far out on both sides. Shape (1361,)."""
