@@ -5,6 +5,7 @@ that agrees with one on the whole grid is that one, up to the rounding of its co
 """
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,12 +43,12 @@ def recognised(values: Tensor, tolerance: float) -> Recognised | None:
         The member that agrees best, if any does.
     """
     best: Recognised | None = None
-    least = tolerance
+    least = math.nextafter(tolerance, math.inf)
     for build, own in _candidates(values):
-        factor = float(values[_ONE] / own[_ONE]) if own[_ONE] else 1.0
+        factor = float(values[_ONE] / own[_ONE]) if own[_ONE] and values[_ONE] else 1.0
         factor = 1.0 if abs(factor - 1) <= tolerance else factor
         distance = _distance(values, factor * own)
-        if distance <= least:
+        if distance < least:
             best, least = Recognised(build=build, factor=factor), distance
     return best
 
@@ -71,11 +72,19 @@ def _candidates(values: Tensor) -> Iterator[tuple[Build, Tensor]]:
     low, high = float(values.amin()), float(values.amax())
     for build in (
         clipped(low, high) if -1e3 < low < high < 1e3 else None,
-        functools.partial(family.leaky_relu, -float(values[_MINUS_ONE])),
+        _kinked(values),
         functools.partial(family.elu, -low) if low < 0 else None,
     ):
         if build is not None:
             yield build, build()(GRID)
+
+
+def _kinked(values: Tensor) -> Build | None:
+    """The leaky ReLU with these values at −1 and 1; None for what would be a straight line."""
+    if not values[_ONE]:
+        return None
+    slope = -float(values[_MINUS_ONE] / values[_ONE])
+    return functools.partial(family.leaky_relu, slope) if abs(slope - 1) > 1e-4 else None
 
 
 @functools.cache
