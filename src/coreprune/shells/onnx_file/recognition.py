@@ -8,7 +8,9 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +22,15 @@ _NEAR = torch.arange(-640, 641, dtype=torch.float64) / 40
 _FAR = torch.logspace(1.21, 4, 40, dtype=torch.float64)
 GRID = torch.cat([-_FAR.flip(0), _NEAR, _FAR])
 """Dense where the family bends, with points far out on both sides. Shape (1361,)."""
-_ZERO = int((GRID == 0).nonzero())
-_ONE, _MINUS_ONE = int((GRID == 1).nonzero()), int((GRID == -1).nonzero())
+_ZERO, _STEP = len(_FAR) + 640, 40
+_ONE, _MINUS_ONE = _ZERO + _STEP, _ZERO - _STEP
+_PROBES = np.array([*range(_ZERO - 320, _ZERO + 321, _STEP), 5, len(GRID) - 6])
+"""Enough of the grid to tell most functions apart: the whole numbers from −8 to 8, two far out."""
+_AT_ONE = 9
+_ENOUGH = 600
+"""So many points must be left where a chain overflows on others."""
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,12 +51,16 @@ def recognised(values: Tensor, tolerance: float) -> Recognised | None:
     Returns:
         The member that agrees best, if any does.
     """
+    given = values.numpy()
+    probed = given[_PROBES]
+    if _is_straight(probed):
+        return None
     best: Recognised | None = None
     least = math.nextafter(tolerance, math.inf)
-    for build, own in _candidates(values):
-        factor = float(values[_ONE] / own[_ONE]) if own[_ONE] and values[_ONE] else 1.0
+    for build, own in _candidates(given, probed, tolerance):
+        factor = float(given[_ONE] / own[_ONE]) if own[_ONE] and given[_ONE] else 1.0
         factor = 1.0 if abs(factor - 1) <= tolerance else factor
-        distance = _distance(values, factor * own)
+        distance = _distance(given, factor * own)
         if distance < least:
             best, least = Recognised(build=build, factor=factor), distance
     return best
@@ -60,35 +73,51 @@ def with_factor(found: Recognised) -> Build:
     return lambda: compose(found.build(), affine(found.factor, 0.0))
 
 
-def _distance(left: Tensor, right: Tensor) -> float:
-    finite = left.isfinite()
-    gaps = (left - right).abs() / (1 + right.abs())
-    # Near 0, where all these functions are, something must be left to compare.
-    return float(gaps[finite].amax()) if bool(finite[_ZERO]) and finite.sum() > 600 else torch.inf
+def _is_straight(probed: Numbers) -> bool:
+    """Whether a function is a line as far as the whole numbers tell."""
+    steps = np.diff(probed[:-2])
+    return bool(np.ptp(steps) <= 1e-9 * (1 + np.abs(steps[0])))
 
 
-def _candidates(values: Tensor) -> Iterator[tuple[Build, Tensor]]:
-    yield from _fixed()
-    low, high = float(values.amin()), float(values.amax())
-    for build in (
-        clipped(low, high) if -1e3 < low < high < 1e3 else None,
-        _kinked(values),
-        functools.partial(family.elu, -low) if low < 0 else None,
-    ):
-        if build is not None:
-            yield build, build()(GRID)
+def _distance(left: Numbers, right: Numbers) -> float:
+    finite = np.isfinite(left)
+    if not finite[_ZERO] or np.count_nonzero(finite) < _ENOUGH:
+        return math.inf  # near 0, where all these functions are, something must be left to compare
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(left - right) / (1 + np.abs(right))
+    return float(gaps[finite].max())
 
 
-def _kinked(values: Tensor) -> Build | None:
-    """The leaky ReLU with these values at −1 and 1; None for what would be a straight line."""
-    if not values[_ONE]:
-        return None
-    slope = -float(values[_MINUS_ONE] / values[_ONE])
-    return functools.partial(family.leaky_relu, slope) if abs(slope - 1) > 1e-4 else None
+def _candidates(
+    values: Numbers, probed: Numbers, tolerance: float
+) -> Iterator[tuple[Build, Numbers]]:
+    builds, grids, probes = _fixed()
+    with np.errstate(all="ignore"):
+        factors = np.where(probed[_AT_ONE] == 0, 1.0, probed[_AT_ONE] / probes[:, _AT_ONE])
+        scaled = factors[:, None] * probes
+        gaps = np.abs(probed - scaled) / (1 + np.abs(scaled))
+    close = np.nanmax(np.where(np.isfinite(probed), gaps, 0.0), axis=1) <= 2 * tolerance
+    yield from ((builds[place], grids[place]) for place in np.flatnonzero(close))
+    for build in _fitted(values):
+        yield build, build()(GRID).numpy()
+
+
+def _fitted(values: Numbers) -> Iterator[Build]:
+    """The members with a parameter that could have these values."""
+    low, high = float(values[0]), float(values[-1])
+    flat = (low == values[20], high == values[-21])
+    clip = clipped(low, high) if all(flat) else None
+    if clip is not None and math.isfinite(high - low):
+        yield clip
+    if flat[0] and low < 0 and values[_ONE] == 1:
+        yield functools.partial(family.elu, -low)
+    if values[_ONE] and abs(2 * values[_ONE] - values[_ONE + _STEP]) <= 1e-9:
+        slope = -float(values[_MINUS_ONE] / values[_ONE])
+        yield functools.partial(family.leaky_relu, slope)
 
 
 @functools.cache
-def _fixed() -> tuple[tuple[Build, Tensor], ...]:
+def _fixed() -> tuple[tuple[Build, ...], tuple[Numbers, ...], Numbers]:
     builds: tuple[Build, ...] = (
         family.relu,
         family.relu6,
@@ -104,4 +133,5 @@ def _fixed() -> tuple[tuple[Build, Tensor], ...]:
         family.selu,
         mish,
     )
-    return tuple((build, build()(GRID)) for build in builds)
+    grids = tuple(build()(GRID).numpy() for build in builds)
+    return builds, grids, np.stack([grid[_PROBES] for grid in grids])
