@@ -27,12 +27,12 @@ _MISH_LIPSCHITZ = 1.0885
 
 
 def line(scale: float, shift: float) -> Build:
-    """z ↦ scale·z + shift."""
+    """The line scale·z + shift."""
     return lambda: affine(float(scale), float(shift))
 
 
 def clipped(low: float, high: float) -> Build | None:
-    """z ↦ min(max(z, low), high), where either may be infinite; None where low ≥ high."""
+    """The clip min(max(z, low), high), where either may be infinite; None where low ≥ high."""
     if math.isnan(low) or math.isnan(high) or not low < high:
         return None
     if math.isinf(low) and math.isinf(high):
@@ -68,7 +68,7 @@ def magnitude() -> Activation:
 
 
 def swish(beta: float) -> Build:
-    """z ↦ z / (1 + exp(−beta·z))."""
+    """The function z / (1 + exp(−beta·z))."""
     if beta == 1:
         return family.silu
     return lambda: compose(affine(beta, 0.0), family.silu(), affine(1 / beta, 0.0))
@@ -127,6 +127,14 @@ def _hardsigmoid(node: "NodeProto", _: Numbers) -> Build:
     return lambda: compose(affine(slope, middle), family.hardtanh(0.0, 1.0))
 
 
+def _above(_: "NodeProto", numbers: Numbers) -> Build | None:
+    """Whether a value is above a number: the side on which they are equal has no measure."""
+    left, right = numbers
+    if left is not None or right is None:
+        return None
+    return lambda: compose(affine(1.0, -right), family.step())
+
+
 def _elu(node: "NodeProto", _: Numbers) -> Build | None:
     alpha = attribute(node, "alpha", 1.0)
     return functools.partial(family.elu, alpha) if alpha > 0 else None
@@ -156,6 +164,8 @@ _TABLE: dict[str, Callable[["NodeProto", Numbers], Build | None]] = {
     "Elu": _elu,
     "Erf": _plain(error_function),
     "Gelu": _gelu,
+    "Greater": _above,
+    "GreaterOrEqual": _above,
     "HardSigmoid": _hardsigmoid,
     "HardSwish": _plain(family.hardswish),
     "LeakyRelu": lambda node, _: functools.partial(
@@ -204,6 +214,8 @@ _RULES: dict[str, tuple[int, Callable[..., Tensor]]] = {
     "Add": (2, torch.add),
     "Div": (2, torch.div),
     "Exp": (1, torch.exp),
+    "Less": (2, lambda left, right: torch.lt(left, right).double()),
+    "LessOrEqual": (2, lambda left, right: torch.le(left, right).double()),
     "Log": (1, torch.log),
     "Max": (2, torch.maximum),
     "Min": (2, torch.minimum),
@@ -212,6 +224,7 @@ _RULES: dict[str, tuple[int, Callable[..., Tensor]]] = {
     "Reciprocal": (1, torch.reciprocal),
     "Sqrt": (1, torch.sqrt),
     "Sub": (2, torch.sub),
+    "Where": (3, lambda chosen, left, right: torch.where(chosen > 0, left, right)),
 }
 """Operators of numbers by how many they read."""
 EVALUATED = frozenset({*_TABLE, *_RULES})

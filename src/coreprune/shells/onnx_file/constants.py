@@ -70,7 +70,7 @@ def _own(node: "NodeProto") -> Tensor | None:
 
 
 def _derive(node: "NodeProto", found: dict[str, Fixed]) -> None:
-    """Note what a node makes of constants, if it only changes their layout or puts them together."""
+    """Note what a node makes of constants, if it changes their layout or puts them together."""
     read = [found.get(name) for name in node.input if name]
     rule = _LAYOUTS.get(operator_of(node))
     given = [one.tensor for one in read if one is not None]

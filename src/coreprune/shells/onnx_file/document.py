@@ -1,10 +1,10 @@
 """An ONNX file in memory: its graph, and apart from it the tensors, each held once."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coreprune.errors import FileFormatError
 from coreprune.shells.onnx_file.external import external_tensors, load_inside, located, mapped
@@ -42,7 +42,8 @@ class Document:
     @property
     def size(self) -> int:
         """About how many bytes it takes as one message."""
-        return sum(held.data.nbytes for held in self.tensors.values()) + self.model.ByteSize()
+        large: int = sum(held.data.nbytes for held in self.tensors.values())
+        return large + int(self.model.ByteSize())
 
 
 def read(path: str | Path) -> Document:
@@ -104,12 +105,8 @@ def _taken_apart(model: "ModelProto", folder: Path) -> "tuple[ModelProto, dict[s
     """
     held: dict[str, Held] = {}
     small = onnx_package().ModelProto()
-    for field, value in model.ListFields():
-        if field.name != "graph":
-            _copy_field(small, field.name, value)
-    for field, value in model.graph.ListFields():
-        if field.name not in {"initializer", "node"}:
-            _copy_field(small.graph, field.name, value)
+    _copy(model, small, without=("graph",))
+    _copy(model.graph, small.graph, without=("initializer", "node"))
     for tensor in model.graph.initializer:
         found = _apart(tensor, folder)
         if found is None:
@@ -126,11 +123,13 @@ def _taken_apart(model: "ModelProto", folder: Path) -> "tuple[ModelProto, dict[s
     return small, held
 
 
-def _copy_field(target: object, name: str, value: object) -> None:
-    if isinstance(value, str | int):
-        setattr(target, name, value)
-    elif hasattr(value, "MergeFrom"):
-        getattr(target, name).MergeFrom(value)
+def _copy(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
+    """Copy all fields of a message but some."""
+    for field, value in source.ListFields():
+        if field.name not in without and isinstance(value, str | int):
+            setattr(target, field.name, value)
+        elif field.name not in without:
+            getattr(target, field.name).MergeFrom(value)
 
 
 def _apart(tensor: "TensorProto", folder: Path) -> Held | None:

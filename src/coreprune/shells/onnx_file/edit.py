@@ -190,9 +190,7 @@ def _regroup(draft: Draft, lowered: Lowered, changed: Mapping[str, Tensor]) -> N
                 entry.i = len(changed[layer.weight])
 
 
-def _resize(
-    draft: Draft, node: "NodeProto", place: int, *, before: Shape, after: Shape
-) -> None:
+def _resize(draft: Draft, node: "NodeProto", place: int, *, before: Shape, after: Shape) -> None:
     """Write new sizes where the file writes out the old ones."""
     for reader, slot, first, entries in _written(draft, node, place):
         sizes = [
@@ -228,7 +226,9 @@ def _written(
         first += len(part) if part is not None else shape[0] if shape else 0
 
 
-def _drop_stale(model: "ModelProto", before: Mapping[str, Shape], after: Mapping[str, Shape]) -> None:
+def _drop_stale(
+    model: "ModelProto", before: Mapping[str, Shape], after: Mapping[str, Shape]
+) -> None:
     """Forget shapes that are noted for values and may no longer hold."""
     holding = [entry for entry in model.graph.value_info if _holds(entry.name, before, after)]
     kept = [type(entry).FromString(entry.SerializeToString()) for entry in holding]

@@ -66,26 +66,30 @@ def elementwise(
     Returns:
         The function of its input, or of a value further back; None where it is no known one.
     """
-    output = node.output[0]
-    if output not in view.shapes or sum(map(bool, node.output)) > 1:
-        return None
-    sources = [name for name in node.input if name and view.is_value(name)]
-    if not sources or any(view.shapes[name] != view.shapes[output] for name in sources):
+    sources = _alike(node, view)
+    if not sources:
         return None
     if is_identity(node, view):
-        spelled.known[output] = dict(list(spelled.of(sources[0]).items())[:_DEEPEST])
+        spelled.known[node.output[0]] = dict(list(spelled.of(sources[0]).items())[:_DEEPEST])
         return _made(node, sources[0], identity)
-    if node.op_type not in EVALUATED and node.op_type != "PRelu":
-        return None
     by_neuron = _by_neuron(node, view, book)
     if by_neuron is not None or node.op_type == "PRelu":
         return by_neuron
     _spell(node, view, spelled)
     own = _own_function(node, view)
     longest = _longest(node, view, spelled, alone=own is None)
-    if longest is not None:
-        return _made(node, *longest)
-    return None if own is None else _made(node, sources[0], own)
+    chosen = longest if longest is not None or own is None else (sources[0], own)
+    return None if chosen is None else _made(node, *chosen)
+
+
+def _alike(node: "NodeProto", view: View) -> list[str]:
+    """The values that an operator of numbers reads; none where they are of another shape."""
+    known = {*EVALUATED, "PRelu"}
+    output = view.shapes.get(node.output[0])
+    if sum(map(bool, node.output)) > 1 or not (node.op_type in known or is_identity(node, view)):
+        return []
+    sources = [name for name in node.input if name and view.is_value(name)]
+    return sources if all(view.shapes[name] == output for name in sources) else []
 
 
 def _made(node: "NodeProto", source: str, build: Build) -> Elementwise:
@@ -135,8 +139,10 @@ def _own_function(node: "NodeProto", view: View) -> Build | None:
 def _longest(
     node: "NodeProto", view: View, spelled: Spellings, *, alone: bool
 ) -> tuple[str, Build] | None:
-    """The value furthest back of which a node gives a member of the family; times a factor where
-    it is none by itself."""
+    """The value furthest back of which a node gives a member of the family, and that member.
+
+    Where it is no known function by itself, a member times a factor will do.
+    """
     output = node.output[0]
     tolerance = _FINE if _is_fine(node, view) else _COARSE
     bases = list(spelled.known.get(output, {}).items())
@@ -151,7 +157,8 @@ def _longest(
 def _is_fine(node: "NodeProto", view: View) -> bool:
     """Whether no constant near the node is in half precision."""
     halves = (torch.float16, torch.bfloat16)
-    seen, ahead = set(), list(node.input)
+    seen: set[str] = set()
+    ahead = list(node.input)
     while ahead and len(seen) < 4 * _DEEPEST:
         name = ahead.pop(0)
         if name in seen:

@@ -127,9 +127,7 @@ def example_inputs(
     return found
 
 
-def _drawn(
-    generator: np.random.Generator, shape: tuple[int, ...], kind: "np.dtype[Any]"
-) -> Array:
+def _drawn(generator: np.random.Generator, shape: tuple[int, ...], kind: "np.dtype[Any]") -> Array:
     if kind.kind in "iu":
         return generator.integers(0, 2, shape).astype(kind)  # the first entries of any table
     if kind.kind == "b":

@@ -11,7 +11,7 @@ from coreprune.shells.onnx_file.nodes import subgraphs_of
 from coreprune.shells.onnx_file.tensors import Bytes
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, TensorProto
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 _EXTERNAL = 1
 """ONNX's number for a tensor whose entries are elsewhere."""

@@ -34,7 +34,7 @@ def _affine(
     known = view.fixed.get(weight)
     if known is None or known.tensor.ndim != 2 or not view.is_value(source):
         return None
-    if len(view.shapes[source]) < 2 or output not in view.shapes:
+    if not view.shapes[source] or not view.shapes.get(output):
         return None
     width = view.shapes[output][-1]
     if bias and not _is_bias(view, bias, axis=-1, width=width, rank=2, spread=True):
@@ -43,9 +43,7 @@ def _affine(
     if matrix is None:
         return None
     shift = book.vector(bias, (output, 2), size=width, spread=True) if bias else None
-    return Affine(
-        name=node.name or matrix, input=source, output=output, weight=matrix, bias=shift
-    )
+    return Affine(name=node.name or matrix, input=source, output=output, weight=matrix, bias=shift)
 
 
 def convolution(node: "NodeProto", view: View, book: Book) -> Convolution | None:
@@ -125,7 +123,7 @@ def normalisation(node: "NodeProto", view: View, book: Book) -> Norm | None:
 
 
 def with_bias(
-    layer: Affine | Convolution, node: "NodeProto", view: View, book: Book
+    layer: Affine | Convolution, node: "NodeProto", view: View, *, book: Book
 ) -> Affine | Convolution | None:
     """A layer with the constant that a node adds behind it as its bias.
 

@@ -14,6 +14,7 @@ from coreprune.graph.ir import (
     Graph,
     Multiply,
     Node,
+    Norm,
     Opaque,
     inputs_of,
     parameters_of,
@@ -45,7 +46,13 @@ _LAYERS: Mapping[str, Callable[["NodeProto", View, Book], Node | None]] = {
     "Gemm": gemm,
     "MatMul": matmul,
 }
-_SUMS = {"Add": Add, "Div": Multiply, "Mul": Multiply, "Sub": Add, "Sum": Add}
+_SUMS: Mapping[str, type[Add] | type[Multiply]] = {
+    "Add": Add,
+    "Div": Multiply,
+    "Mul": Multiply,
+    "Sub": Add,
+    "Sum": Add,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,7 +121,7 @@ def _biased(
         return None
     layers = [made[name] for name in node.input if name in made]
     if len(layers) == 1 and isinstance(layers[0], Affine | Convolution):
-        return with_bias(layers[0], node, view, book)
+        return with_bias(layers[0], node, view, book=book)
     return None
 
 
@@ -127,9 +134,7 @@ def _lowered(node: "NodeProto", view: View, book: Book, *, spelled: Spellings) -
         return layout(node, view)
     if node.op_type == "Concat":
         return concatenation(node, view)
-    return (
-        elementwise(node, view, book, spelled=spelled) or pool(node, view) or _merged(node, view)
-    )
+    return elementwise(node, view, book, spelled=spelled) or pool(node, view) or _merged(node, view)
 
 
 def _merged(node: "NodeProto", view: View) -> Add | Multiply | None:
@@ -138,6 +143,8 @@ def _merged(node: "NodeProto", view: View) -> Add | Multiply | None:
     known = all(view.is_value(name) for name in (*node.input, output))
     if make is None or not known or len(node.input) < 2:
         return None
+    if len(set(node.input)) < len(node.input):
+        return None  # a square
     ranks = {len(view.shapes[name]) for name in (*node.input, output)}
     return make(inputs=tuple(node.input), output=output) if len(ranks) == 1 else None
 
@@ -204,7 +211,7 @@ def _named_apart(nodes: list[Node]) -> Iterator[Node]:
     """Nodes of the same name told apart by what they give."""
     seen: set[str] = set()
     for node in nodes:
-        if isinstance(node, Affine | Convolution | Elementwise | Opaque) or hasattr(node, "name"):
+        if isinstance(node, Affine | Convolution | Norm | Elementwise | Opaque):
             if node.name in seen:
                 output = node.outputs[:1] if isinstance(node, Opaque) else (node.output,)
                 node = replace(node, name=" → ".join((node.name, *output)))

@@ -85,8 +85,9 @@ class Book:
         if known is None or not known.tensor.is_floating_point():
             return None
         shape = tuple(known.tensor.shape)
+        in_file: tuple[int, ...] = (-1,)
         if math.prod(shape) == 1 and size != 1 and spread:
-            tensor, in_file = known.tensor.reshape(1).expand(size), (-1,)
+            tensor = known.tensor.reshape(1).expand(size)
         elif math.prod(shape) == size and max(shape, default=1) == size:
             axis = shape.index(size) if shape else 0
             in_file = tuple(-1 if place == axis else 1 for place in range(max(1, len(shape))))

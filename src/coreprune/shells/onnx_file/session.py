@@ -53,9 +53,7 @@ class Session:
         return dict(zip(self.outputs, found, strict=True))
 
 
-def start(
-    document: Document, *, threads: int = 1, exposed: Sequence[str] | None = None
-) -> Session:
+def start(document: Document, *, threads: int = 1, exposed: Sequence[str] | None = None) -> Session:
     """Open a session.
 
     Args:
@@ -106,7 +104,8 @@ def _runnable(document: Document) -> "tuple[ModelProto, dict[str, Any]]":
 def _array(held: Held) -> Array:
     """The entries as numpy's type of the same width."""
     kind = onnx_package().helper.tensor_dtype_to_np_dtype(held.kind)
-    return held.data.view(np.dtype(kind)).reshape(held.shape)
+    array: Array = held.data.view(np.dtype(kind)).reshape(held.shape)
+    return array
 
 
 def _expose(model: "ModelProto", names: Sequence[str]) -> None:

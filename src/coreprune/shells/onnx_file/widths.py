@@ -59,13 +59,14 @@ def _after(node: Known, graph: Graph, now: Shapes, *, parameters: Parameters) ->
             return tuple(now[node.input][axis] for axis in node.order)
         case Reshape():
             return reshaped(graph.shapes[node.input], now[node.input], before)
-        case Pool():
-            return _pooled(node, graph.shapes[node.input], now[node.input], before=before)
         case Concat():
             total = sum(now[name][node.axis] for name in node.inputs)
             return (*before[: node.axis], total, *before[node.axis + 1 :])
-        case _:
-            return _broadcast([(graph.shapes[name], now[name]) for name in now], before)
+        case Norm() | Elementwise():
+            return now[node.input]
+    if isinstance(node, Pool):
+        return _pooled(node, graph.shapes[node.input], now[node.input], before=before)
+    return _broadcast([(graph.shapes[name], now[name]) for name in now], before)
 
 
 def _width(node: Affine | Convolution, before: int, parameters: Parameters) -> int:

@@ -49,7 +49,9 @@ def write(document: Document, path: str | Path) -> None:
             staging[1].replace(beside)
         staging[0].replace(path)
     except OSError as reason:
-        raise ArgumentError(f"{path} cannot be written ({reason}); choose another place") from reason
+        raise ArgumentError(
+            f"{path} cannot be written ({reason}); choose another place"
+        ) from reason
     finally:
         for file in staging:
             file.unlink(missing_ok=True)
@@ -98,7 +100,7 @@ def write_message(document: Document, stream: BinaryIO) -> None:
 
 def _entry(held: Held) -> bytes:
     """All of a tensor's field in the graph's message but its entries, which come last."""
-    head = held.header().SerializeToString() + _opening(_RAW, held.data.nbytes)
+    head = bytes(held.header().SerializeToString()) + _opening(_RAW, held.data.nbytes)
     return _opening(_INITIALIZER, len(head) + held.data.nbytes) + head
 
 
