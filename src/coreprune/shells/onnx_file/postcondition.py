@@ -45,11 +45,16 @@ def violation(
     """
     silent = {**wide, **{name: torch.zeros_like(wide[name]) for name in columns}}
     cut, padded, deaf = (edited(document, lowered, one) for one in (small, wide, silent))
+    untold = None
     for trial in (example, *_twice(document, example)):
         try:
             expected = outputs(padded, trial)
             silenced = outputs(deaf, trial)
-        except ArgumentError:
+        except ArgumentError as reason:
+            if trial is example:
+                untold = (
+                    f"the file does not run, so that no cut can be checked ({_own_words(reason)})"
+                )
             continue  # a model with a fixed batch size
         try:
             obtained = start(cut).run(trial)
@@ -58,7 +63,7 @@ def violation(
         for name, right in expected.items():
             if not _close(obtained[name], right, silenced[name]):
                 return "cutting it changes more than its own neurons"
-    return None
+    return untold
 
 
 def _own_words(reason: ArgumentError) -> str:

@@ -13,7 +13,7 @@ from coreprune.shells.onnx_file.document import Document
 from coreprune.shells.onnx_file.examples import Array, Arrays
 from coreprune.shells.onnx_file.packages import onnx_package, runtime_package
 from coreprune.shells.onnx_file.tensors import Held
-from coreprune.shells.onnx_file.writing import message_without
+from coreprune.shells.onnx_file.writing import is_large, message_without
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -92,11 +92,10 @@ def start(document: Document, *, threads: int = 1, exposed: Sequence[str] | None
 def _runnable(document: Document) -> "tuple[ModelProto, dict[str, Any]]":
     """The message with its large tensors said to be elsewhere, and where they are in memory."""
     runtime = runtime_package()
-    names = document.tensors
-    model = message_without(document, "in memory", dict.fromkeys(names, 0))
+    model = message_without(document, "in memory", dict.fromkeys(document.tensors, 0))
     values = {
         held.name: runtime.OrtValue.ortvalue_from_numpy_with_onnx_type(_array(held), held.kind)
-        for held in document.tensors.values()
+        for held in filter(is_large, document.tensors.values())
     }
     return model, values
 

@@ -1,5 +1,6 @@
 """A document written to disk tensor by tensor; all of it appears at once or none does."""
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.onnx_file.document import Document
+from coreprune.shells.onnx_file.document import SMALL, Document
 from coreprune.shells.onnx_file.packages import onnx_package
 from coreprune.shells.onnx_file.tensors import Held
 
@@ -118,10 +119,15 @@ def _varint(number: int) -> bytes:
     return bytes(found)
 
 
+def is_large(held: Held) -> bool:
+    """Whether a tensor is worth a place beside the message."""
+    return math.prod(held.shape) >= SMALL
+
+
 def _write_external(document: Document, stream: BinaryIO, *, data: Path, name: str) -> None:
     places = dict(_places(document))
     with data.open("wb") as file:
-        for held in document.tensors.values():
+        for held in filter(is_large, document.tensors.values()):
             file.write(b"\0" * (places[held.name] - file.tell()))
             file.write(held.data.data)
     stream.write(message_without(document, name, places).SerializeToString())
@@ -129,7 +135,7 @@ def _write_external(document: Document, stream: BinaryIO, *, data: Path, name: s
 
 def _places(document: Document) -> Iterator[tuple[str, int]]:
     offset = 0
-    for held in document.tensors.values():
+    for held in filter(is_large, document.tensors.values()):
         yield held.name, offset
         offset += -(-held.data.nbytes // PAGE) * PAGE
 
@@ -143,13 +149,16 @@ def message_without(document: Document, location: str, places: dict[str, int]): 
         places: Where in it each tensor begins.
 
     Returns:
-        A new message.
+        A new message, in which small tensors are: whoever reads it may need the sizes among them.
     """
     onnx = onnx_package()
     model = onnx.ModelProto()
     model.CopyFrom(document.model)
     for held in document.tensors.values():
         proto = model.graph.initializer.add()
+        if not is_large(held):
+            proto.CopyFrom(held.proto())
+            continue
         proto.CopyFrom(held.header())
         proto.data_location = onnx.TensorProto.EXTERNAL
         entries = {
