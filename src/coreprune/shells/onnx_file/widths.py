@@ -51,27 +51,25 @@ def shapes_after(graph: Graph, parameters: Parameters) -> dict[str, Shape]:
 def _after(node: Known, graph: Graph, now: Shapes, *, parameters: Parameters) -> Shape:
     before = graph.shapes[node.output]
     match node:
-        case Affine():
-            return (*now[node.input][:-1], _width(node, before[-1], parameters))
-        case Convolution():
-            return (before[0], _width(node, before[1], parameters), *before[2:])
+        case Affine() | Convolution():
+            shape = list(before)
+            shape[-1 if isinstance(node, Affine) else 1] = _width(node, before, parameters)
+            return tuple(shape)
         case Permute():
             return tuple(now[node.input][axis] for axis in node.order)
         case Reshape():
             return reshaped(graph.shapes[node.input], now[node.input], before)
+        case Pool():
+            return _pooled(node, graph.shapes[node.input], now[node.input], before=before)
         case Concat():
             total = sum(now[name][node.axis] for name in node.inputs)
             return (*before[: node.axis], total, *before[node.axis + 1 :])
-        case Norm() | Elementwise():
-            return now[node.input]
-    if isinstance(node, Pool):
-        return _pooled(node, graph.shapes[node.input], now[node.input], before=before)
     return _broadcast([(graph.shapes[name], now[name]) for name in now], before)
 
 
-def _width(node: Affine | Convolution, before: int, parameters: Parameters) -> int:
+def _width(node: Affine | Convolution, before: Shape, parameters: Parameters) -> int:
     weight = parameters.get(node.weight)
-    return before if weight is None else len(weight)
+    return before[-1 if isinstance(node, Affine) else 1] if weight is None else len(weight)
 
 
 def _pooled(node: Pool, old: Shape, new: Shape, *, before: Shape) -> Shape:
