@@ -118,7 +118,9 @@ def halved(made, dimensions=None):
     for group in find_groups(graph).groups:
         own = parts_of(group, parameters, cuts)
         kept = torch.arange(0, group.neurons, 2)
-        weights = [own[name].reshape(len(own[name]), group.neurons, -1) for name in columns_of(group)]
+        weights = [
+            own[name].reshape(len(own[name]), group.neurons, -1) for name in columns_of(group)
+        ]
         shifts = {
             one.constant: torch.full((len(read),), 0.1, dtype=torch.float64)
             for one, read in zip(group.consumers, weights, strict=True)
