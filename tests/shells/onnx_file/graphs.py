@@ -1,6 +1,7 @@
 """Small ONNX models for tests, built by hand or exported from torch."""
 
 import io
+import itertools
 import warnings
 
 import numpy as np
@@ -152,6 +153,6 @@ def halved(made, dimensions=None):
 def perceptron(*widths):
     """Linear layers with ReLUs between them."""
     layers = []
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

@@ -133,18 +133,6 @@ def test_sizes_that_others_read_stay_for_them():
     assert small.tensors["shape_1"].tensor().tolist() == [2, 4]
 
 
-def test_a_width_that_something_else_holds_is_found_out():
-    nodes = [node("Expand", "one sizes", "e"), node("Identity", "e", "i"),
-             node("Concat", "h i", "c", axis=1), node("Relu", "c", "r"),
-             node("Slice", "r start stop last", "z")]  # fmt: skip
-    tensors = {"one": np.ones((1, 1), np.float32), "sizes": whole(1, 8), "start": whole(0),
-               "stop": whole(8), "last": whole(1)}  # fmt: skip
-    made = between(*nodes, tensors=tensors, width=8, shape=(1, 5))
-    assert groups_of(made) == {}  # a slice of neurons blocks by itself
-    nodes = [node("Relu", "h", "r"), node("Tile", "r times", "z")]
-    assert groups_of(between(*nodes, tensors={"times": whole(1, 1)}, width=8)) == {}
-
-
 @pytest.mark.parametrize(
     "chain",
     [
@@ -174,7 +162,7 @@ def test_weights_in_nodes_are_replaced(tmp_path):
     weights = {name: numpy_helper.from_array(numbers(*shape))
                for name, shape in {"w": (50, 80), "v": (80, 4)}.items()}  # fmt: skip
     made = document(
-        [node("Constant", "", "w", value=weights["w"]), node("Constant", "", "v", value=weights["v"]),
+        [*[node("Constant", "", name, value=one) for name, one in weights.items()],
          node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("MatMul", "r v", "y")],
         {"x": ("batch", 50)}, {"y": ("batch", 4)},
     )  # fmt: skip
@@ -222,12 +210,16 @@ def test_tensors_that_are_declared_as_inputs_are_declared_anew(tmp_path):
 
 
 def test_noted_shapes_that_no_longer_hold_are_forgotten(tmp_path):
-    made = between(node("Relu", "h", "z"), node("Relu", "x", "other"), width=8)
-    for name, width in {"h": 8, "z": 8, "other": 5}.items():
+    made = document(
+        [node("Relu", "x", "before"), node("MatMul", "before w", "h"), node("Relu", "h", "r"),
+         node("MatMul", "r v", "y")],
+        {"x": ("batch", 5)}, {"y": ("batch", 4)}, {"w": numbers(5, 8), "v": numbers(8, 4)},
+    )  # fmt: skip
+    for name, width in {"h": 8, "r": 8, "before": 5}.items():
         entry = onnx.helper.make_tensor_value_info(name, FLOAT, ("batch", width))
         made.model.graph.value_info.append(entry)
     small, _ = halved(made)
-    assert [one.name for one in small.model.graph.value_info] == ["other"]
+    assert [one.name for one in small.model.graph.value_info] == ["before"]
     complete(small, tmp_path)
 
 

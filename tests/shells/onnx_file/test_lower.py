@@ -256,7 +256,8 @@ def test_a_matrix_that_is_also_a_table_is_left_whole():
     [
         [node("Transpose", "s", "w", perm=[1, 0])],
         [node("Identity", "s", "i"), node("Transpose", "i", "w")],
-        [node("Reshape", "s flat", "f"), node("Reshape", "f back", "t"), node("Transpose", "t", "w")],
+        [node("Reshape", "s flat", "f"), node("Reshape", "f back", "t"),
+         node("Transpose", "t", "w")],
         [node("Unsqueeze", "s axis", "u"), node("Squeeze", "u axis", "t"),
          node("Transpose", "t", "w")],
     ],

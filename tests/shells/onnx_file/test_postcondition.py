@@ -25,12 +25,11 @@ def test_a_cut_that_changes_more_is_found_out():
     assert "its width is fixed" in check({**small, "wa": given["wa"]}, wide)
 
 
-def test_another_batch_is_tried_too():
-    """A size that holds for one example only: 8 neurons of a batch of 1 in rows of 8."""
-    nodes = [node("Relu", "h", "r"), node("Reshape", "r rows", "s"), node("Reshape", "s back", "z")]
-    made = between(*nodes, tensors={"rows": whole(1, -1), "back": whole(-1, 8)}, width=8)
+def test_a_width_that_is_computed_from_constants_is_found_out():
+    nodes = [node("Mul", "left right", "to"), node("Reshape", "h to", "r"), node("Relu", "r", "z")]
+    made = between(*nodes, tensors={"left": whole(-1, 2), "right": whole(1, 4)}, width=8)
     _, wrong = halved(made)
-    assert wrong is None or "width is fixed" in wrong
+    assert "its width is fixed somewhere in the file" in wrong
 
 
 def test_a_file_that_does_not_run_cannot_be_checked():

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from shells.onnx_file.graphs import between, document, helper, node, numbers, onnx, whole
+from shells.onnx_file.graphs import between, document, helper, model, node, numbers, onnx, whole
 
 from coreprune.errors import ArgumentError
+from coreprune.shells.onnx_file.document import from_model
 from coreprune.shells.onnx_file.examples import example_inputs, open_axes
 from coreprune.shells.onnx_file.shapes import inferred, shaped
 
@@ -94,3 +95,12 @@ def test_sizes_are_tried_until_the_model_runs():
     ]
     made = document(nodes, {"x": (1, "time")}, {"y": (8, None)}, {"size": whole(8, 28)})
     assert shaped(made).shapes["x"] == (1, 224)
+
+
+def test_inputs_that_are_no_tensors_are_noted():
+    message = model([node("SequenceAt", "s i", "y")], {}, {"y": (None,)}, {"i": np.array(0)})
+    message.graph.input.append(helper.make_tensor_sequence_value_info("s", 1, (3,)))
+    made = from_model(message)
+    assert shaped(made).notes == ("it cannot be run: its inputs s are no tensors",)
+    with pytest.raises(ArgumentError, match="input s is no tensor"):
+        example_inputs(made)

@@ -49,7 +49,7 @@ def is_identity(node: "NodeProto", view: View) -> bool:
         return training == 0 and not any(node.output[1:])
     if node.op_type == "Cast":
         return attribute(node, "to") in FLOATING
-    return node.op_type in {"CastLike", "Identity"}
+    return node.op_type == "Identity"
 
 
 def elementwise(

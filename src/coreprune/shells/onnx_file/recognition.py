@@ -27,7 +27,7 @@ _ONE, _MINUS_ONE = _ZERO + _STEP, _ZERO - _STEP
 _PROBES = np.array([*range(_ZERO - 320, _ZERO + 321, _STEP), 5, len(GRID) - 6])
 """Enough of the grid to tell most functions apart: the whole numbers from −8 to 8, two far out."""
 _AT_ONE = 9
-_ENOUGH = 600
+_ENOUGH = 1300
 """So many points must be left where a chain overflows on others."""
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -52,6 +52,10 @@ def shaped(
     Raises:
         ArgumentError: When `dimensions` does not fit the model.
     """
+    strange = [e.name for e in inputs_of_model(document) if not e.type.HasField("tensor_type")]
+    if strange:
+        note = f"it cannot be run: its inputs {', '.join(strange)} are no tensors"
+        return Shaped(shapes=inferred(document, {}), example={}, notes=(note,))
     trials = []
     for default in SIZES:
         example = example_inputs(document, dimensions, seed=seed, default=default)
