@@ -6,11 +6,11 @@ from torch import nn
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.ir import Affine, Convolution
+from coreprune.shells.moves import Moves
 from coreprune.shells.onnx_file.examples import example_inputs
 from coreprune.shells.onnx_file.layer_inputs import given_by, largest_input_norms, rows_read
 from coreprune.shells.onnx_file.session import outputs, values
-from coreprune.shells.torch_module.patches import patches
-from coreprune.shells.torch_module.spatial import Moves
+from coreprune.shells.patches import patches
 
 MOVES = Moves(kernel=(3, 3), stride=(2, 2), padding=((1, 1), (1, 1)), dilation=(1, 1))
 

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from coreprune.graph.groups import Linear
 from coreprune.graph.ir import Affine
+from coreprune.shells.moves import Moves
+from coreprune.shells.network import InputNorms
 from coreprune.shells.onnx_file.document import Document
 from coreprune.shells.onnx_file.examples import Arrays
 from coreprune.shells.onnx_file.session import values
-from coreprune.shells.torch_module.layer_inputs import InputNorms
-from coreprune.shells.torch_module.patches import largest_window_norm, patch_norms, patches
-from coreprune.shells.torch_module.spatial import Moves
+from coreprune.shells.patches import largest_window_norm, patch_norms, patches
 
 
 def rows_read(
