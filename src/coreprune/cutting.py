@@ -150,13 +150,14 @@ def checked(
 
 
 def _violation(subject: Network, outcome: Outcome) -> str | None:
-    for name in {name for cut in outcome.cuts for name in columns_of(cut.group)}:
+    columns = {name for cut in outcome.cuts for name in columns_of(cut.group)}
+    for name in columns:
         if not outcome.parameters[name].isfinite().all():
             return f"the new weights of its readers overflow {outcome.parameters[name].dtype}"
     return subject.violation(
         outcome.parameters,
         widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
-        columns={name for cut in outcome.cuts for name in columns_of(cut.group)},
+        columns=columns,
     )
 
 
@@ -166,7 +167,7 @@ def _cut_each(
     *,
     graph: Graph,
     tell: Progress,
-    is_sound: IsSound | None = None,
+    is_sound: IsSound | None,
 ) -> Outcome:
     """Cut the groups one after the other, each seeing the network as the earlier ones left it.
 

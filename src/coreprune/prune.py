@@ -33,7 +33,7 @@ from coreprune.repair import repair as teach
 from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
 from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.tensors import tensors_of
 from coreprune.sizes.curve import price_curve
 
 Order = Literal["top_down", "bottom_up"]
@@ -42,7 +42,7 @@ REPAIRED = 256
 """Queries in a step of repair, where they are drawn."""
 
 MEASURED = 1024
-"""Fresh queries on which the outputs of both networks are compared."""
+"""Queries on which the outputs of both networks are compared: fresh ones where a law draws them."""
 
 
 def prune(  # noqa: PLR0913 (the public face: one argument a decision of the user)
@@ -67,12 +67,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     Args:
         model: A module; neither it nor its weights are touched.
         example_inputs: One tensor, or a tuple of positional arguments, that runs through the model.
-            Only its shapes matter, and its norm unless `queries` is given.
+            Its size and signs set the radii and the scale of the default law; `Ball`, `Sphere`,
+            `Box` and `Samples` replace that.
         keep: A share of neurons in (0, 1], a mapping from layer name to share (layers that it does
             not name stay whole), or a `Budget`.
         lossless: Instead of `keep`: remove what outputs do not depend on for inputs no larger than
             `queries` or the examples (neurons that never change, are read by nothing, or are told
-            by others) and leave the rest. Method, order, `round_to` and `repair` have no say.
+            by others) and leave the rest. `method` is not asked; order, `round_to` and `repair`
+            must be left out.
         method: "optimal" (least expected error, with optimal weights), "backward" or "forward" (its
             first step alone, or the other greedy order), "priority" (exact width, unbiased),
             "importance" (the paper's; the width is random, `keep` its expectation), "uniform" or
@@ -289,19 +291,21 @@ def _expected(records: Iterable[GroupRecord], prospect: Prospect) -> float | Non
 
 
 def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:
-    """Queries that chose nothing: of those that are dear to make one batch."""
+    """Queries that chose nothing, save for samples; of those that are dear to make one batch."""
     law = prospect.moments.law
-    if isinstance(law, BatchNormMatched):
-        law = replace(law, examples=min(law.examples, law.batch))
-    return drawn(law, prospect.subject, seed=seed, examples=MEASURED, tell=tell)
+    examples = 1 if isinstance(law, BatchNormMatched) else MEASURED
+    return drawn(law, prospect.subject, seed=seed, examples=examples, tell=tell)
 
 
 def _repaired(
     prospect: Prospect, outcome: Outcome, *, settings: Repair, tell: Progress
 ) -> Repaired:
-    """The pruned network, taught by the original on queries that chose nothing."""
+    """The pruned network, taught by the original on queries that chose nothing, if there are any.
+
+    Samples are all there are, and matched queries are dear to make: these are seen again.
+    """
     subject, law, seed = prospect.subject, prospect.moments.law, prospect.moments.seed + 2
-    if isinstance(law, BatchNormMatched):  # dear to make: those that chose are seen again
+    if isinstance(law, BatchNormMatched):
         seed = prospect.moments.seed
     if isinstance(law, Impressions):  # in training its steps took most of the time for nothing
         law = replace(law, steps=0)

@@ -23,9 +23,10 @@ from coreprune.core.reconstruction import refitted
 from coreprune.core.taps import columns
 from coreprune.graph.cut import Cut, columns_read, entries_left, parts_of
 from coreprune.graph.groups import Consumer, Group
+from coreprune.graph.inputs import input_values
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
-from coreprune.laws.calls import Law, drawn, input_values
+from coreprune.laws.calls import Law, drawn
 from coreprune.laws.chains import chained, remembers
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
