@@ -9,8 +9,9 @@ from coreprune.certificates.of_cut import certificate_of
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path, kept_at, path_of
 from coreprune.coresets.coreset import Selection, group_coreset
-from coreprune.coresets.moments import GroupMoments, Run
+from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.prices import PriceList, weighted_readers
+from coreprune.coresets.views import Run
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.cut import Cut, columns_of, entries_left, parts_of, shrink, widen
 from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
@@ -173,7 +174,7 @@ def _cut_each(
 
     A group whose cut is not sound stays as it was.
     """
-    run = plan.moments.start()
+    run = Run(plan.moments)
     for done, group in enumerate(plan.groups):
         tell("checking layer by layer" if is_sound else "cutting", done, len(plan.groups))
         own = parts_of(group, outcome.parameters, outcome.cuts)
