@@ -33,6 +33,7 @@ RANKS = {
     "cutting": 7,
     "proof": 7,
     "pricing": 8,
+    "repairing": 8,
     "certify": 8,
     "removal": 8,
     "certified_budget": 8,

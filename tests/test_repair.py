@@ -161,6 +161,13 @@ def test_a_state_of_other_settings_is_refused(tmp_path, change, what):
         repair(model, small, queries(), settings=settings(directory=tmp_path, **change))
 
 
+def test_a_state_of_other_channels_kept_is_refused(tmp_path):
+    model, small = pair()
+    repair(model, small, queries(), settings=settings(directory=tmp_path))
+    with pytest.raises(ArgumentError, match="other kept"):
+        repair(model, small, queries(), settings=settings(directory=tmp_path), kept={"w": [0]})
+
+
 def test_a_state_of_other_networks_or_queries_is_refused(tmp_path):
     model, small = pair()
     repair(model, small, queries(), settings=settings(directory=tmp_path))
@@ -196,8 +203,9 @@ def test_queries_that_end_early_are_no_error_but_too_few_are():
     model, small = pair()
     result = repair(model, small, first(27), settings=settings())
     assert (result.steps, result.stopped) == (25, "the batches ended after 25 steps")
-    with pytest.raises(ArgumentError, match="more than held_back=2 batches, got 1"):
-        repair(model, small, first(1), settings=settings())
+    for count in (1, 2):
+        with pytest.raises(ArgumentError, match=f"more than held_back=2 batches, got {count}"):
+            repair(model, small, first(count), settings=settings())
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_the_best_weights():

@@ -1,4 +1,4 @@
-"""ResNet-20, ResNet-56 and VGG-16 with fewer channels, without data and without fine-tuning."""
+"""ResNet-20, ResNet-56 and VGG-16 with fewer channels: pruned, and repaired, without data."""
 
 import importlib.metadata
 import time
@@ -320,6 +320,6 @@ def draw(results: dict[str, Any], path: Path) -> None:
         range(len(cases)), [f"{network}\n{100 * keep:.0f} %" for network, keep in cases]
     )
     axes.set_ylim(0, 100)
-    axes.set_ylabel("test accuracy right after pruning, %")
+    axes.set_ylabel("test accuracy, %")
     axes.legend(fontsize="small", loc="lower left")
     figure.save(drawing, path)

@@ -9,8 +9,9 @@ from coreprune.certificates.of_cut import certificate_of
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path, kept_at, path_of
 from coreprune.coresets.coreset import Selection, group_coreset
-from coreprune.coresets.moments import GroupMoments, Run
+from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.prices import PriceList, weighted_readers
+from coreprune.coresets.views import Run
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.cut import Cut, columns_of, entries_left, parts_of, shrink, widen
 from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
@@ -150,13 +151,14 @@ def checked(
 
 
 def _violation(subject: Network, outcome: Outcome) -> str | None:
-    for name in {name for cut in outcome.cuts for name in columns_of(cut.group)}:
+    columns = {name for cut in outcome.cuts for name in columns_of(cut.group)}
+    for name in columns:
         if not outcome.parameters[name].isfinite().all():
             return f"the new weights of its readers overflow {outcome.parameters[name].dtype}"
     return subject.violation(
         outcome.parameters,
         widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
-        columns={name for cut in outcome.cuts for name in columns_of(cut.group)},
+        columns=columns,
     )
 
 
@@ -166,13 +168,13 @@ def _cut_each(
     *,
     graph: Graph,
     tell: Progress,
-    is_sound: IsSound | None = None,
+    is_sound: IsSound | None,
 ) -> Outcome:
     """Cut the groups one after the other, each seeing the network as the earlier ones left it.
 
     A group whose cut is not sound stays as it was.
     """
-    run = plan.moments.start()
+    run = Run(plan.moments)
     for done, group in enumerate(plan.groups):
         tell("checking layer by layer" if is_sound else "cutting", done, len(plan.groups))
         own = parts_of(group, outcome.parameters, outcome.cuts)

@@ -183,7 +183,7 @@ def _partition(subject: Network, skip: Collection[str]) -> Partition:
 
 
 def _with_moments(subject: Network, partition: Partition) -> Partition:
-    """The groups whose moments fit into memory.
+    """The groups whose moments fit into memory, taps of convolutions counted.
 
     Raises:
         UnsupportedModelError: When there is none.

@@ -16,33 +16,26 @@ from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
 from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
 from coreprune.errors import ArgumentError
-from coreprune.graph.cut import entries_left
 from coreprune.graph.groups import Group
-from coreprune.graph.ir import Parameters
 from coreprune.laws.calls import Law, drawn
-from coreprune.laws.lessons import lessons
 from coreprune.measured_error import output_change
 from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
-from coreprune.queries.impressions import Impressions
 from coreprune.removal import NO_LAW, remove
-from coreprune.repair import Repair, Repaired
-from coreprune.repair import repair as teach
-from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
+from coreprune.repair import Repair
+from coreprune.repairing import record_of, repaired_of
+from coreprune.result import GroupRecord, PruneResult, WholeRecord
 from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.tensors import tensors_of
 from coreprune.sizes.curve import price_curve
 
 Order = Literal["top_down", "bottom_up"]
 
-REPAIRED = 256
-"""Queries in a step of repair, where they are drawn."""
-
 MEASURED = 1024
-"""Fresh queries on which the outputs of both networks are compared."""
+"""Queries on which the outputs of both networks are compared: fresh ones where a law draws them."""
 
 
 def prune(  # noqa: PLR0913 (the public face: one argument a decision of the user)
@@ -67,12 +60,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     Args:
         model: A module; neither it nor its weights are touched.
         example_inputs: One tensor, or a tuple of positional arguments, that runs through the model.
-            Only its shapes matter, and its norm unless `queries` is given.
+            Its size and signs set the radii and the scale of the default law; `Ball`, `Sphere`,
+            `Box` and `Samples` replace that.
         keep: A share of neurons in (0, 1], a mapping from layer name to share (layers that it does
             not name stay whole), or a `Budget`.
         lossless: Instead of `keep`: remove what outputs do not depend on for inputs no larger than
             `queries` or the examples (neurons that never change, are read by nothing, or are told
-            by others) and leave the rest. Method, order, `round_to` and `repair` have no say.
+            by others) and leave the rest. `method` is not asked; order, `round_to` and `repair`
+            must be left out.
         method: "optimal" (least expected error, with optimal weights), "backward" or "forward" (its
             first step alone, or the other greedy order), "priority" (exact width, unbiased),
             "importance" (the paper's; the width is random, `keep` its expectation), "uniform" or
@@ -143,7 +138,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     changed = changed_by(outcome, subject)
     repaired = None
     if repair is not None:
-        repaired = _repaired(prospect, outcome, settings=repair, tell=tell)
+        repaired = repaired_of(prospect, outcome, settings=repair, tell=tell)
         changed = tensors_of(repaired.model)
     change = None
     if prices or repaired is not None:
@@ -178,7 +173,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         certificate=proof.certificate,
         certificate_radius=proof.radius,
         certificate_scope=proof.scope,
-        repair=None if repaired is None else _record_of(repaired),
+        repair=None if repaired is None else record_of(repaired),
         curve=price_curve(prices, prospect.costs, kind=_saved(keep), round_to=round_to),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
@@ -289,49 +284,10 @@ def _expected(records: Iterable[GroupRecord], prospect: Prospect) -> float | Non
 
 
 def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:
-    """Queries that chose nothing: of those that are dear to make one batch."""
+    """Queries that chose nothing, save for samples; of those that are dear to make one batch."""
     law = prospect.moments.law
-    if isinstance(law, BatchNormMatched):
-        law = replace(law, examples=min(law.examples, law.batch))
-    return drawn(law, prospect.subject, seed=seed, examples=MEASURED, tell=tell)
-
-
-def _repaired(
-    prospect: Prospect, outcome: Outcome, *, settings: Repair, tell: Progress
-) -> Repaired:
-    """The pruned network, taught by the original on queries that chose nothing."""
-    subject, law, seed = prospect.subject, prospect.moments.law, prospect.moments.seed + 2
-    if isinstance(law, BatchNormMatched):  # dear to make: those that chose are seen again
-        seed = prospect.moments.seed
-    if isinstance(law, Impressions):  # in training its steps took most of the time for nothing
-        law = replace(law, steps=0)
-    held_back = settings.held_back
-    return teach(
-        subject.finished({}),
-        subject.finished(changed_by(outcome, subject)),
-        lessons(law, subject, seed=seed, held_back=held_back, most=REPAIRED),
-        settings=settings,
-        kept=_rows_left(outcome, subject.graph.parameters),
-        progress=tell,
-    )
-
-
-def _rows_left(outcome: Outcome, original: Parameters) -> dict[str, list[int]]:
-    """Which rows of the weights are left, by their names."""
-    sizes = {(name, 0): len(tensor) for name, tensor in original.items() if tensor.ndim > 1}
-    left = entries_left(outcome.cuts, sizes)
-    return {name: rows.tolist() for (name, _), rows in left.items()}
-
-
-def _record_of(repaired: Repaired) -> RepairRecord:
-    return RepairRecord(
-        steps=repaired.steps,
-        best_step=repaired.best_step,
-        seconds=repaired.seconds,
-        loss_before=repaired.loss_before,
-        loss_after=repaired.loss_after,
-        stopped=repaired.stopped,
-    )
+    examples = 1 if isinstance(law, BatchNormMatched) else MEASURED
+    return drawn(law, prospect.subject, seed=seed, examples=examples, tell=tell)
 
 
 def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:

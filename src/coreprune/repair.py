@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from coreprune.errors import ArgumentError
 from coreprune.progress import Progress, silent
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import unwrapped, with_tensors
+from coreprune.shells.torch_module.tensors import tensors_of
 from coreprune.training.acceleration import accelerator_or_default, student_of, teacher_of
 from coreprune.training.batches import Batch, batches_of, called, fingerprint
 from coreprune.training.inner_outputs import Outputs, Rows, inner_layers
 from coreprune.training.loop import Task, Training, check_settings, train
-from coreprune.training.losses import floating_leaves, scales_of, squared_difference
+from coreprune.training.losses import Spread, floating_leaves, squared_difference
 from coreprune.training.randomness import repeatable
 
 if TYPE_CHECKING:
@@ -46,10 +46,13 @@ class Repair(Training):
         Training.__post_init__(self)
         if not isinstance(self.held_back, int) or self.held_back < 1:
             raise ArgumentError(
-                f"held_back must be a whole number of at least 1, got {self.held_back!r}"
+                f"held_back must be a whole number of at least 1, got {self.held_back!r}; "
+                "leave it out for 4"
             )
         if not isinstance(self.inner, int | float) or not 0 <= self.inner < math.inf:
-            raise ArgumentError(f"inner must be finite and at least 0, got {self.inner!r}")
+            raise ArgumentError(
+                f"inner must be finite and at least 0, got {self.inner!r}; pass 0 to leave it out"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,7 +133,8 @@ def repair(  # noqa: PLR0913 (the public face: one argument a decision of the us
     teacher, student = teacher_of(original, device), student_of(pruned, device)
     batches = batches_of(queries, device, argument="queries")
     held_back = list(islice(batches, settings.held_back))
-    if len(held_back) < settings.held_back:
+    first = next(batches, None)
+    if first is None:
         raise ArgumentError(
             f"queries must have more than held_back={settings.held_back} batches, "
             f"got {len(held_back)}; draw more"
@@ -141,7 +145,7 @@ def repair(  # noqa: PLR0913 (the public face: one argument a decision of the us
     trained = train(
         Task(
             student=student,
-            batches=batches,
+            batches=chain([first], batches),
             loss=lambda batch: pair.loss(batch, scales, inner=settings.inner),
             judged=lambda batch: pair.loss(batch, scales, inner=0.0),
             held_back=held_back,
@@ -150,6 +154,7 @@ def repair(  # noqa: PLR0913 (the public face: one argument a decision of the us
                 "original": tensors_hash(tensors_of(unwrapped(original))),
                 "pruned": tensors_hash(tensors_of(unwrapped(pruned))),
                 "queries": fingerprint(held_back),
+                "kept": {name: list(rows) for name, rows in sorted((kept or {}).items())},
             },
         ),
         settings=settings,
@@ -193,11 +198,11 @@ class _Pair:
 
     def scales(self, held_back: Sequence[Batch]) -> _Scales:
         """The units of all squared errors."""
-        outputs, inner = [], []
+        outputs, inner = Spread(), Spread()
         for batch in held_back:
-            outputs.append(self._taught(batch))
-            inner.append(self.wanted.given)
-        return _Scales(outputs=scales_of(outputs), inner=scales_of(inner))
+            outputs.add(self._taught(batch))
+            inner.add(self.wanted.given)
+        return _Scales(outputs=outputs.variances(), inner=inner.variances())
 
     def loss(self, batch: Batch, scales: _Scales, *, inner: float) -> Tensor:
         """That of the outputs, and of the layers inside as far as they count."""

@@ -12,6 +12,7 @@ from coreprune.core.chain_range import preactivations
 from coreprune.core.elementwise import Activation, compose
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.groups import Group
+from coreprune.graph.inputs import input_values
 from coreprune.graph.ir import (
     Elementwise,
     Graph,
@@ -23,7 +24,7 @@ from coreprune.graph.ir import (
 )
 from coreprune.graph.layer import activation_of
 from coreprune.graph.runs import Run, links_of, precision_of, runs_of
-from coreprune.laws.calls import input_values, only_input
+from coreprune.laws.calls import only_input
 from coreprune.shells.network import Network
 from coreprune.shells.outputs import leaves_of
 

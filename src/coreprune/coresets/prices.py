@@ -10,7 +10,8 @@ from torch import Tensor
 
 from coreprune.core.reconstruction import Path
 from coreprune.core.selection.paths import PathMethod, Reader, path_of
-from coreprune.coresets.moments import GroupMoments, View
+from coreprune.coresets.moments import GroupMoments
+from coreprune.coresets.views import Run, View
 from coreprune.laws.calls import drawn, only_input
 from coreprune.progress import Progress, silent
 from coreprune.shells.calls import Call, batch_size
@@ -71,7 +72,7 @@ def price_list(moments: GroupMoments, method: PathMethod, *, tell: Progress = si
         One of each for every group.
     """
     tell("pricing every size", 0, len(moments.groups) + 1)
-    answer, run = responses(moments), moments.start()
+    answer, run = responses(moments), Run(moments)
     parameters = moments.subject.graph.parameters
     paths = {}
     for done, group in enumerate(moments.groups, start=1):

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
-from coreprune.graph.ir import Affine, Elementwise, Graph, Reshape
+from coreprune.graph.inputs import first_points
 from coreprune.laws.matched import matched_calls
 from coreprune.progress import Progress, silent
 from coreprune.queries.ball import Ball
@@ -135,34 +135,6 @@ def _numbers_of_one(call: Call) -> int:
     return sum(tensor[0].numel() for tensor in tensors)
 
 
-def first_points(graph: Graph) -> Tensor | None:
-    """The weights of the layers that read the network's flat input, one under the other.
-
-    Returns:
-        P of shape (n, d), or None when no layer reads it as it is.
-    """
-    roots = input_values(graph)
-    found = [
-        graph.parameters[node.weight]
-        for node in graph.nodes
-        if isinstance(node, Affine) and node.input in roots
-    ]
-    return torch.cat(found) if found else None
-
-
-def input_values(graph: Graph) -> frozenset[str]:
-    """Flat values that are an input of the network, reshaped at the most."""
-    roots = set(graph.inputs)
-    for node in graph.nodes:
-        if isinstance(node, Reshape) or (isinstance(node, Elementwise) and _is_identity(node)):
-            roots |= {node.output} if node.input in roots else set()
-    return frozenset(name for name in roots if len(graph.shapes.get(name, ())) == 2)
-
-
-def _is_identity(node: Elementwise) -> bool:
-    return not node.parameters and node.build().name == "identity"
-
-
 def _impressed(
     law: Impressions, subject: Network, *, generator: Generator, most: int
 ) -> Iterator[Call]:
@@ -219,11 +191,14 @@ def _log_probability(outputs: list[Tensor], *, generator: Generator) -> Tensor:
 
 
 def _given(law: Samples, subject: Network) -> Iterator[Call]:
-    positional = len(subject.call.args)
+    positional, known = len(subject.call.args), set()
     for args, kwargs in law.batches(positional=positional):
         call = Call(args=args, kwargs={**subject.call.kwargs, **kwargs}).like(subject.call)
+        kind = tuple((tensor.shape, tensor.dtype) for tensor in call.tensors())
         try:
-            subject.run(call)
+            if kind not in known:
+                subject.run(call)
+                known.add(kind)
         except Exception as reason:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors())
             wanted = ", ".join(str(tuple(tensor.shape)) for tensor in subject.call.tensors())

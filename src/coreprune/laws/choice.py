@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from coreprune.graph.groups import Group
-from coreprune.laws.calls import Law, first_points, only_input
+from coreprune.graph.inputs import first_points
+from coreprune.laws.calls import Law, only_input
 from coreprune.laws.chains import chained, remembers
 from coreprune.laws.matched import remembers_inputs
 from coreprune.queries.ball import Ball

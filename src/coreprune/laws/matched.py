@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -67,8 +66,8 @@ def matched_calls(
         def step(taken: int, before: int = turn * law.steps) -> None:
             tell("matching batch normalisations", before + taken, batches * law.steps)
 
-        maker = _Maker(law=law, subject=subject, origin=origin, seeds=(seed, turn))
-        yield subject.call.with_tensor(maker.queries(shape, step).to(example))
+        made = _queries(law, subject, shape, origin=origin, seeds=(seed, turn), step=step)
+        yield subject.call.with_tensor(made.to(example))
 
 
 def remembers_inputs(subject: Network, example: Tensor) -> bool:
@@ -77,46 +76,50 @@ def remembers_inputs(subject: Network, example: Tensor) -> bool:
     try:
         with torch.enable_grad():
             seen = _statistics(subject, trial)
-            return bool(seen) and torch.autograd.grad(mismatch(seen), trial)[0] is not None
+            if seen:
+                torch.autograd.grad(mismatch(seen), trial)  # raises where it does not depend on it
+            return bool(seen)
     except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
         return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Maker:
+def _queries(
+    law: BatchNormMatched,
+    subject: Network,
+    shape: tuple[int, ...],
+    *,
+    origin: Mapping[str, object],
+    seeds: tuple[int, int],
+    step: Callable[[int], None],
+) -> Tensor:
     """One batch of queries, from memory, from the disk or made.
 
-    Attributes:
+    Args:
         law: How they are made.
         subject: The model under work; it holds what was made.
-        origin: All that decides what queries are, but for their shape and seeds.
+        shape: Theirs.
+        origin: All else that decides what they are, but for the seeds.
         seeds: Of the run, and the number of the batch.
+        step: Called with the number of steps taken.
+
+    Returns:
+        The queries.
     """
-
-    law: BatchNormMatched
-    subject: Network
-    origin: Mapping[str, object]
-    seeds: tuple[int, int]
-
-    def queries(self, shape: tuple[int, ...], step: Callable[[int], None]) -> Tensor:
-        name = name_of({**self.origin, "shape": shape, "seeds": self.seeds})
-        if name not in self.subject.made:
-            found = kept(name, shape)
-            if found is None:
-                found = self._made(shape, step)
-                keep(name, found)
-            self.subject.made[name] = found
-        step(self.law.steps)
-        return self.subject.made[name]
-
-    def _made(self, shape: tuple[int, ...], step: Callable[[int], None]) -> Tensor:
-        (state,) = np.random.SeedSequence(self.seeds).generate_state(1, np.uint64)
-        return self.law.sample(
-            shape,
-            statistics=functools.partial(_statistics, self.subject),
-            generator=Generator().manual_seed(int(state >> 1)),
-            step=step,
-        )
+    name = name_of({**origin, "shape": shape, "seeds": seeds})
+    if name not in subject.made:
+        found = kept(name, shape)
+        if found is None:
+            (state,) = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
+            found = law.sample(
+                shape,
+                statistics=functools.partial(_statistics, subject),
+                generator=Generator().manual_seed(int(state >> 1)),
+                step=step,
+            )
+            keep(name, found)
+        subject.made[name] = found
+    step(law.steps)
+    return subject.made[name]
 
 
 def _origin(law: BatchNormMatched, subject: Network) -> dict[str, object]:

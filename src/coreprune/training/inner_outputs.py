@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from coreprune.shells.torch_module.layer_inputs import watch_outputs
-from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.tensors import tensors_of
 
 Rows = Mapping[str, Sequence[int]]
 """Which channels of a convolution are left, by its weight's name."""

@@ -126,10 +126,10 @@ class Trained:
 def train(task: Task, *, settings: Training, accelerator: "Accelerator", tell: Progress) -> Trained:
     """Train until a limit, until the held-back loss stalls, or until Ctrl-C.
 
-    The rate at share s of the limit is η (1 + cos πs) / 2. Every random choice inside the student
-    comes from the number of the step; batches of steps that an earlier run has done are passed
-    over. So a run that resumes takes the very steps of one that was never interrupted, except
-    under a limit of time.
+    The rate at share s of the limit is η (1 + cos πs) / 2, after a linear warm-up. Every random
+    choice inside the student comes from the number of the step; batches of steps that an earlier
+    run has done are passed over. So a run that resumes takes the very steps of one that was never
+    interrupted, except under a limit of time.
 
     Args:
         task: What is trained on what.

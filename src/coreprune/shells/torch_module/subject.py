@@ -13,12 +13,13 @@ from coreprune.shells.network import InputNorms, See
 from coreprune.shells.torch_module.export import exported_parts
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.layer_inputs import largest_input_norms, watch_inputs
-from coreprune.shells.torch_module.lower import lower, tensors_of
+from coreprune.shells.torch_module.lower import lower
 from coreprune.shells.torch_module.modules import copied, nonfinite, unwrapped, with_tensors
 from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.responses import output_metrics
 from coreprune.shells.torch_module.running import check_runs, run
 from coreprune.shells.torch_module.statistics import watch_statistics
+from coreprune.shells.torch_module.tensors import tensors_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,6 +31,7 @@ class Subject:
         working: A copy in evaluation mode.
         call: The example inputs.
         graph: What the copy computes; its parameters are the copy's.
+        code: The same in torch's words.
         made: Queries that were dear to make, by a name for how they were made.
     """
 
@@ -37,6 +39,7 @@ class Subject:
     working: nn.Module
     call: Call
     graph: Graph
+    code: str
     made: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -45,7 +48,7 @@ class Subject:
 
     @property
     def identity(self) -> str:
-        return str(self.source)
+        return f"{self.source}\n{self.code}"
 
     @property
     def trained(self) -> Parameters:
@@ -135,4 +138,11 @@ def prepare(
     call = call_of(example_inputs, example_kwargs)
     check_runs(working, call)
     parts = exported_parts(working, call, dynamic_shapes=dynamic_shapes)
-    return Subject(source=source, working=working, call=call, graph=lower(working, parts))
+    programs = [part.program for part in parts if part.program is not None]
+    return Subject(
+        source=source,
+        working=working,
+        call=call,
+        graph=lower(working, parts),
+        code="\n".join(program.graph_module.code for program in programs),
+    )
