@@ -21,6 +21,7 @@ RANKS = {
     "laws": 4,
     "training": 4,
     "measured_error": 4,
+    "opening": 4,
     "budget": 5,
     "repair": 5,
     "finetune": 5,

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
-from torch import nn
 
 from coreprune.core.coreset import Method, check_method
 from coreprune.core.selection.paths import follows_a_path
@@ -17,9 +16,9 @@ from coreprune.graph.partition import find_groups
 from coreprune.laws.calls import Law, make_ready
 from coreprune.laws.choice import choose_law
 from coreprune.laws.space import QuerySpace, query_space
+from coreprune.opening import Model, network_of
 from coreprune.progress import Progress
 from coreprune.shells.network import Network
-from coreprune.shells.torch_module.subject import prepare
 from coreprune.sizes.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
 
 MOST = 2**14
@@ -65,7 +64,7 @@ class Prospect:
 
 
 def survey(
-    model: nn.Module,
+    model: Model,
     example_inputs: Any,  # noqa: ANN401
     options: Options,
     *,
@@ -74,7 +73,7 @@ def survey(
     """Read a model, find its groups, and price their neurons where the method asks for it.
 
     Args:
-        model: A module; it is not touched.
+        model: A module, or the path of an .onnx file; it is not touched.
         example_inputs: As `coreprune.prune` takes them.
         options: What the user says.
         tell: Called as (what, done, of).
@@ -110,7 +109,7 @@ def survey(
 
 
 def read_groups(
-    model: nn.Module,
+    model: Model,
     example_inputs: Any,  # noqa: ANN401
     options: Options,
     *,
@@ -119,7 +118,7 @@ def read_groups(
     """Read a model and find its groups.
 
     Args:
-        model: A module; it is not touched.
+        model: A module, or the path of an .onnx file; it is not touched.
         example_inputs: As `coreprune.prune` takes them.
         options: What the user says.
         tell: Called as (what, done, of).
@@ -133,7 +132,7 @@ def read_groups(
     """
     _check(options)
     tell("reading the model", 0, 1)
-    subject = prepare(
+    subject = network_of(
         model,
         example_inputs,
         example_kwargs=options.example_kwargs,

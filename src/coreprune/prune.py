@@ -3,10 +3,10 @@
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from torch import nn
 
 from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
 from coreprune.certificates.network import NetworkChain
@@ -19,6 +19,7 @@ from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, drawn
 from coreprune.measured_error import output_change
+from coreprune.opening import Model
 from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
@@ -39,8 +40,8 @@ MEASURED = 1024
 
 
 def prune(  # noqa: PLR0913 (the public face: one argument a decision of the user)
-    model: nn.Module,
-    example_inputs: Any,  # noqa: ANN401
+    model: Model,
+    example_inputs: Any = None,  # noqa: ANN401
     *,
     keep: Keep | None = None,
     lossless: bool = False,
@@ -58,10 +59,11 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     """Replace the hidden layers of a trained network by coresets of their neurons, without data.
 
     Args:
-        model: A module; neither it nor its weights are touched.
+        model: A module, or the path of an .onnx file; neither it nor its weights are touched.
         example_inputs: One tensor, or a tuple of positional arguments, that runs through the model.
             Its size and signs set the radii and the scale of the default law; `Ball`, `Sphere`,
-            `Box` and `Samples` replace that.
+            `Box` and `Samples` replace that. Of a file also a mapping by names; left out, inputs
+            are drawn by the shapes that it declares.
         keep: A share of neurons in (0, 1], a mapping from layer name to share (layers that it does
             not name stay whole), or a `Budget`.
         lossless: Instead of `keep`: remove what outputs do not depend on for inputs no larger than
@@ -95,6 +97,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
 
     Raises:
         ArgumentError: When an argument breaks its rule.
+        FileFormatError: When a file is missing or damaged.
         UnsupportedModelError: When nothing can be cut, or weights are not finite.
 
     Example:
@@ -109,6 +112,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Coresets".
     """
     _check(keep, lossless=lossless, order=order, repair=repair)
+    _check_kind(model, repair=repair)
     if lossless and (order is not None or repair is not None or round_to != 1):
         raise ArgumentError(
             "lossless=True must be given without order, round_to and repair, since what it removes "
@@ -258,6 +262,19 @@ def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: obje
             f"{keep} speaks of the network as it is cut and cannot be given with repair, which "
             "changes it; prune without, call coreprune.repair on the result, and "
             "coreprune.certify for what is proven then"
+        )
+
+
+def _check_kind(model: Model, *, repair: object) -> None:
+    """Refuse what only modules can have.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
+    if repair is not None and isinstance(model, str | Path):
+        raise ArgumentError(
+            "repair needs derivatives, which an .onnx file does not give; prune the torch module "
+            "that it was exported from, or leave repair out and pass queries of your own"
         )
 
 

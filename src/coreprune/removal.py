@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from coreprune.core.lossless import Reason
 from coreprune.coresets.lossless import lossless_cut, note_of, radii_behind, record_of
@@ -14,6 +14,7 @@ from coreprune.cutting import IsSound, Outcome, changed_by, checked
 from coreprune.graph.cut import Cut, parts_of, shrink
 from coreprune.graph.groups import Group, Whole
 from coreprune.laws.space import input_radii
+from coreprune.opening import Model
 from coreprune.progress import Progress
 from coreprune.proof import chain_of, notes_on, proof_of
 from coreprune.prospect import Options, read_groups
@@ -26,7 +27,7 @@ NOTHING = "nothing can be removed without a loss: the model is as it was"
 
 
 def remove(
-    model: nn.Module,
+    model: Model,
     example_inputs: Any,  # noqa: ANN401
     options: Options,
     *,
@@ -35,7 +36,7 @@ def remove(
     """Remove the neurons that a network does not need; see `coreprune.prune(lossless=True)`.
 
     Args:
-        model: A module; it is not touched.
+        model: As `coreprune.prune` takes it.
         example_inputs: As `coreprune.prune` takes them.
         options: What the user says; the method is not asked.
         tell: Called as (what, done, of).

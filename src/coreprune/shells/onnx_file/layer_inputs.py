@@ -35,7 +35,7 @@ def rows_read(
     """
     names = tuple(dict.fromkeys(layer.input for layer in layers))
     for found in values(document, names, batches, threads=threads):
-        yield {layer.weight: _rows(layer, found[layer.input]) for layer in layers}
+        yield {layer.weight: read_by(layer, found[layer.input]) for layer in layers}
 
 
 def given_by(
@@ -101,7 +101,16 @@ def largest_input_norms(
     return InputNorms(rows=rows, windows=beside)
 
 
-def _rows(layer: Linear, source: Tensor) -> Tensor:
+def read_by(layer: Linear, source: Tensor) -> Tensor:
+    """One row for each sum that a layer takes of its input; of a convolution some patches.
+
+    Args:
+        layer: The layer.
+        source: Its input.
+
+    Returns:
+        Shape (rows, d).
+    """
     if isinstance(layer, Affine):
         return source.flatten(0, -2)
     return patches(source, _moves(layer))
