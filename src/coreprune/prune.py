@@ -26,7 +26,7 @@ from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair
-from coreprune.repairing import record_of, repaired_of
+from coreprune.repairing import notes_on_repair, record_of, repaired_of
 from coreprune.result import GroupRecord, PruneResult, WholeRecord
 from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
@@ -186,6 +186,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         notes=(
             *prospect.notes,
             *notes_on(proof, chain),
+            *notes_on_repair(repaired, repair),
             *(
                 f"{group.name}: no certificate: {reason}"
                 for group in groups

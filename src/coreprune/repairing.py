@@ -66,3 +66,14 @@ def record_of(repaired: Repaired) -> RepairRecord:
         loss_after=repaired.loss_after,
         stopped=repaired.stopped,
     )
+
+
+def notes_on_repair(repaired: Repaired | None, settings: Repair | None) -> list[str]:
+    """What to do where repair came to nothing."""
+    if repaired is None or settings is None or repaired.best_step:
+        return []
+    return [
+        f"repair found nothing better in {repaired.steps} steps ({repaired.stopped}), so the "
+        "network is as it was cut; give it more time, or a lower rate than "
+        f"learning_rate={settings.learning_rate:g}"
+    ]
