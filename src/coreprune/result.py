@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from coreprune.shells.onnx_file.document import Document
 from coreprune.shells.onnx_file.record import save_file
 from coreprune.shells.torch_module.files import save
 from coreprune.sizes.curve import CurvePoint
@@ -266,7 +265,7 @@ class PruneResult:
         notes: What a careful user should know about this run.
     """
 
-    model: nn.Module | Document
+    model: Any
     groups: tuple[GroupRecord, ...]
     whole: tuple[WholeRecord, ...]
     method: str
