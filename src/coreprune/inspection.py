@@ -38,6 +38,7 @@ def inspect(
 
     Example:
         >>> import torch
+        >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(8, 100), nn.ReLU(), nn.Linear(100, 3))
         >>> print(inspect(net, torch.randn(2, 8)))
         99.8% of 1,203 parameters can be reached

@@ -52,6 +52,7 @@ def curve(  # noqa: PLR0913 (as the public face of prune)
 
     Example:
         >>> import torch
+        >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(8, 100), nn.ReLU(), nn.Linear(100, 3))
         >>> points = curve(net, torch.randn(2, 8))
         >>> points[0].parameters, points[-1].widths

@@ -102,6 +102,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
 
     Example:
         >>> import torch
+        >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(8, 100), nn.ReLU(), nn.Linear(100, 3))
         >>> result = prune(net, torch.randn(2, 8), keep=0.25)
         >>> result.model[0], net[0].out_features
