@@ -1,10 +1,13 @@
 """Repair of a network that was cut."""
 
+import pytest
 import torch
 from networks import draw, mlp, named
 from torch import nn
 
-from coreprune import Repair, Samples, prune
+from coreprune import Repair, Samples, UnsupportedModelError, prune
+from coreprune.measured_error import OutputChange
+from coreprune.repairing import notes_on_change
 
 
 def test_repair_that_finds_nothing_better_says_so():
@@ -28,8 +31,24 @@ def test_channels_that_are_left_stay_near_the_originals():
     x = draw(400, 2, 8, 8)
     apart = []
     for inner in (0.0, 1000.0):
-        settings = Repair(steps=60, inner=inner, learning_rate=0.02)
-        result = prune(net, x[:4], keep={"a": 0.5}, queries=Samples(x), repair=settings)
+        settings = Repair(steps=100, inner=inner)
+        result = prune(net, x[:4], keep={"a": 0.25}, queries=Samples(x), repair=settings)
+        assert result.repair.best_step > 0
         kept = list(result.groups[0].kept)
         apart.append(float((result.model.a(x) - net.a(x)[:, kept]).detach().square().mean()))
-    assert apart[1] < 0.5 * apart[0]
+    assert apart[1] < 0.5 * apart[0], apart
+
+
+def test_repair_that_leads_away_from_the_law_says_so():
+    one, other = OutputChange(error=0.1, spread=1.0), OutputChange(error=0.2, spread=1.0)
+    (note,) = notes_on_change(one, other)
+    assert "by 0.2 and not 0.1" in note
+    assert not notes_on_change(other, one)
+    assert not notes_on_change(None, other)
+
+
+def test_negative_variances_are_refused_by_name():
+    net = named(a=nn.Linear(6, 12), n=nn.BatchNorm1d(12), r=nn.ReLU(), b=nn.Linear(12, 3)).eval()
+    net.n.running_var[3] = -1.0
+    with pytest.raises(UnsupportedModelError, match=r"negative variances in n.running_var"):
+        prune(net, draw(4, 6), keep=0.5)

@@ -12,6 +12,7 @@ from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.prices import PriceList, price_list
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.groups import Group, Partition, Whole
+from coreprune.graph.ir import Norm
 from coreprune.graph.partition import find_groups
 from coreprune.laws.calls import Law, make_ready
 from coreprune.laws.choice import choose_law
@@ -221,6 +222,16 @@ def _check_values(subject: Network) -> None:
         raise UnsupportedModelError(
             f"model has NaN or infinite entries in {', '.join(strange)}; restore a sound checkpoint"
         )
+    if below := _negative(subject):
+        raise UnsupportedModelError(
+            f"model has negative variances in {', '.join(below)}; restore a sound checkpoint"
+        )
+
+
+def _negative(subject: Network) -> list[str]:
+    """Running variances below zero."""
+    norms = [node for node in subject.graph.nodes if isinstance(node, Norm)]
+    return [node.variance for node in norms if (subject.graph.parameters[node.variance] < 0).any()]
 
 
 def _nothing_to_cut(subject: Network, partition: Partition) -> str:

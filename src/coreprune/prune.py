@@ -17,8 +17,9 @@ from coreprune.core.selection.paths import follows_a_path
 from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
+from coreprune.graph.ir import Parameters
 from coreprune.laws.calls import Law, drawn
-from coreprune.measured_error import output_change
+from coreprune.measured_error import OutputChange, output_change
 from coreprune.opening import Model
 from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, chain_of, notes_on, proof_of
@@ -26,7 +27,7 @@ from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair
-from coreprune.repairing import notes_on_repair, record_of, repaired_of
+from coreprune.repairing import notes_on_change, notes_on_repair, record_of, repaired_of
 from coreprune.result import GroupRecord, PruneResult, WholeRecord
 from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
@@ -140,16 +141,14 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     chain = chain_of(subject, groups)
     outcome, proof = _cut(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
     trained, original = subject.trained, subject.original
-    changed = changed_by(outcome, subject)
+    cut = changed = changed_by(outcome, subject)
     repaired = None
     if repair is not None:
         repaired = repaired_of(prospect, outcome, settings=repair, tell=tell)
         changed = tensors_of(repaired.model)
-    change = None
+    before = change = None
     if prices or repaired is not None:
-        tell("measuring", 0, 1)
-        fresh = _fresh(prospect, seed=int(seed) + 1, tell=tell)
-        change = output_change(subject, subject.with_tensors(changed), fresh)
+        before, change = _measured(prospect, (cut, changed), seed=int(seed) + 1, tell=tell)
     if proof is None:
         tell("certifying", 0, 1)
         proof = proof_of(
@@ -188,6 +187,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             *prospect.notes,
             *notes_on(proof, chain),
             *notes_on_repair(repaired, repair),
+            *notes_on_change(before, change),
             *(
                 f"{group.name}: no certificate: {reason}"
                 for group in groups
@@ -300,6 +300,19 @@ def _expected(records: Iterable[GroupRecord], prospect: Prospect) -> float | Non
     errors = [record.output_error for record in records]
     known = [error for error in errors if error is not None]
     return math.hypot(*known) if len(known) == len(errors) else None
+
+
+def _measured(
+    prospect: Prospect, pair: tuple[Parameters, Parameters], *, seed: int, tell: Progress
+) -> tuple[OutputChange | None, OutputChange | None]:
+    """How far the outputs are off as it was cut, and as it is given back: the same unrepaired."""
+    tell("measuring", 0, 1)
+    subject, (cut, final) = prospect.subject, pair
+    calls = list(_fresh(prospect, seed=seed, tell=tell))
+    after = output_change(subject, subject.with_tensors(final), calls)
+    if final is cut:
+        return after, after
+    return output_change(subject, subject.with_tensors(cut), calls), after
 
 
 def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:

@@ -6,6 +6,7 @@ from coreprune.cutting import Outcome, changed_by
 from coreprune.graph.cut import entries_left
 from coreprune.graph.ir import Parameters
 from coreprune.laws.lessons import lessons
+from coreprune.measured_error import OutputChange
 from coreprune.progress import Progress
 from coreprune.prospect import Prospect
 from coreprune.queries.batch_norm import BatchNormMatched
@@ -76,4 +77,15 @@ def notes_on_repair(repaired: Repaired | None, settings: Repair | None) -> list[
         f"repair found nothing better in {repaired.steps} steps ({repaired.stopped}), so the "
         "network is as it was cut; give it more time, or a lower rate than "
         f"learning_rate={settings.learning_rate:g}"
+    ]
+
+
+def notes_on_change(before: OutputChange | None, after: OutputChange | None) -> list[str]:
+    """That a repaired network is further off on fresh queries than the one that was cut."""
+    if before is None or after is None or not after.error > before.error:
+        return []
+    return [
+        "on fresh queries of the law the outputs are further off since repair, by "
+        f"{after.error:.3g} and not {before.error:.3g}: it learnt from others of them, mirrored, "
+        "moved and mixed; judge both by inputs of your own, or repair for longer"
     ]

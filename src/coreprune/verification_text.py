@@ -118,6 +118,8 @@ def _sentences(found: Verification) -> Iterator[str]:
 
 def _rounding(certified: Certified) -> str:
     worst = float(certified.rounding.amax())
+    if not certified.precision:
+        return "nothing is proven anew of these two networks, and nothing in them was attacked"
     if not math.isfinite(worst):
         return f"nothing is proven where {unbounded(certified.precision)}"
     return (
