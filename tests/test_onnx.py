@@ -16,12 +16,13 @@ import coreprune
 from coreprune import ArgumentError, FileFormatError, Repair, Samples
 from coreprune.shells.onnx_file.document import read
 from coreprune.shells.onnx_file.record import record_in
+from coreprune.shells.onnx_file.writing import write
 
 OPEN = {"dynamic_axes": {"x": {0: "batch"}}, "input_names": ["x"], "output_names": ["y"]}
 
 
 def saved(net, x, path):
-    onnx.save(exported(net.eval(), (x,), **OPEN), path)
+    write(exported(net.eval(), (x,), **OPEN), path)
     return path
 
 
@@ -40,8 +41,8 @@ def images():
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(2, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(12, 16, 3), nn.Hardswish(), nn.Flatten(), nn.Linear(64, 20), nn.ReLU(),
-        nn.Linear(20, 3),
+        nn.Conv2d(12, 16, 3), nn.Hardswish(), nn.Flatten(), nn.Linear(64, 90), nn.ReLU(),
+        nn.Linear(90, 3),
     )  # fmt: skip
     return net.eval(), draw(4, 2, 8, 8)
 

@@ -22,7 +22,7 @@ def save_file(document: Document, path: Path, *, record: Mapping[str, Any]) -> N
     Args:
         document: The pruned model.
         path: Another file than the original's.
-        record: What the entry of the metadata says.
+        record: What the entry of the metadata says, but for the curve.
 
     Raises:
         ArgumentError: When it is the original's file or cannot be written.
@@ -34,6 +34,7 @@ def save_file(document: Document, path: Path, *, record: Mapping[str, Any]) -> N
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
     told = {"format": FORMAT, "library_version": version("coreprune"), **record}
+    told.pop("curve", None)  # what other sizes would cost is more than a small file holds
     model.metadata_props.add(key=KEY, value=json.dumps(told, ensure_ascii=False))
     write(replace(document, model=model), path)
 

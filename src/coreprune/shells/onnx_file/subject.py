@@ -37,7 +37,8 @@ class Subject:
         document: The file; never written to.
         working: The same, or with some other tensors.
         lowered: What the file computes, and where its parameters are.
-        call: The example inputs, by their names.
+        names: Of the inputs, in the file's order.
+        call: The example inputs in that order.
         made: Queries that were dear to make, by a name for how they were made.
         sessions: Of `working`.
     """
@@ -45,6 +46,7 @@ class Subject:
     document: Document
     working: Document
     lowered: Lowered
+    names: tuple[str, ...]
     call: Call
     made: dict[str, Tensor] = field(default_factory=dict)
     sessions: Sessions = field(default_factory=dict)
@@ -78,7 +80,7 @@ class Subject:
         return self.graph.parameters
 
     def run(self, call: Call, *, gradients: bool = False) -> dict[str, Any]:  # noqa: ARG002 (none)
-        found = self._session(None).run(arrays_of(call))
+        found = self._session(None).run(self._arrays(call))
         return {name: _tensor_or_array(array) for name, array in found.items()}
 
     def remembered(self, call: Call) -> list[tuple[Tensor, Tensor, Tensor]]:  # noqa: ARG002
@@ -86,7 +88,7 @@ class Subject:
 
     def read(self, call: Call, weights: Collection[str], see: See) -> None:
         layers = self._layers(weights)
-        given = arrays_of(call)
+        given = self._arrays(call)
         inner = tuple(dict.fromkeys(one.input for one in layers if one.input not in given))
         found = self._session(inner).run(given) if inner else {}
         for layer in layers:
@@ -101,7 +103,7 @@ class Subject:
         *,
         windows: Mapping[str, Extents],
     ) -> InputNorms:
-        layers, batches = self._layers(weights), map(arrays_of, calls)
+        layers, batches = self._layers(weights), map(self._arrays, calls)
         return largest_input_norms(self.working, layers, batches, windows=windows)
 
     def metrics(
@@ -127,7 +129,7 @@ class Subject:
         return violation(
             self.document,
             self.lowered,
-            arrays_of(self.call),
+            self._arrays(self.call),
             small=cut,
             wide=wide,
             columns=columns,
@@ -145,6 +147,14 @@ class Subject:
 
     def finished(self, changed: Parameters) -> Document:
         return edited(self.document, self.lowered, changed)
+
+    def _arrays(self, call: Call) -> Arrays:
+        """The inputs of a call as ONNX Runtime takes them, by their names."""
+        given = {**dict(zip(self.names, call.args, strict=False)), **call.kwargs}
+        return {
+            name: value.detach().cpu().contiguous().numpy() if isinstance(value, Tensor) else value
+            for name, value in given.items()
+        }
 
     def _session(self, exposed: tuple[str, ...] | None) -> Session:
         if exposed not in self.sessions:
@@ -188,12 +198,17 @@ def open_file(path: str | Path, examples: Any = None) -> Subject:  # noqa: ANN40
     sizes = None if given is None else dict(_open_sizes(document, given))
     found = shaped(document, sizes)
     example = {**found.example, **(given or {})}
-    call = Call(args=(), kwargs={name: _tensor_or_array(one) for name, one in example.items()})
+    names = tuple(entry.name for entry in inputs_of_model(document))
+    known = [name for name in names if name in example]
     subject = Subject(
-        document=document, working=document, lowered=lower(document, found), call=call
+        document=document,
+        working=document,
+        lowered=lower(document, found),
+        names=names,
+        call=Call(args=tuple(_tensor_or_array(example[name]) for name in known)),
     )
     if given is not None:
-        subject.run(call)  # refuses what does not fit
+        subject.run(subject.call)  # refuses what does not fit
     return subject
 
 
@@ -226,14 +241,6 @@ def _open_sizes(document: Document, given: Mapping[str, Array]) -> Iterator[tupl
             for axis, size in enumerate(sizes):
                 if size.dim_value <= 0:
                     yield f"{entry.name}:{axis}", given[entry.name].shape[axis]
-
-
-def arrays_of(call: Call) -> Arrays:
-    """The inputs of a call as ONNX Runtime takes them."""
-    return {
-        name: value.detach().cpu().contiguous().numpy() if isinstance(value, Tensor) else value
-        for name, value in call.kwargs.items()
-    }
 
 
 def _tensor_or_array(array: Array) -> Any:  # noqa: ANN401
