@@ -276,7 +276,7 @@ def prune_quickly(monkeypatch):
 
     prepared = []
     module = importlib.import_module("coreprune.prospect")
-    monkeypatch.setattr(module, "prepare", lambda *_, **__: prepared[0])
+    monkeypatch.setattr(module, "network_of", lambda *_, **__: prepared[0])
     return quickly
 
 
@@ -516,7 +516,10 @@ def test_models_that_cannot_be_handled_are_refused_with_the_way_out(name):
 
 @pytest.mark.parametrize("model", [None, "net.pt", nn.Linear])
 def test_what_is_no_module_is_refused(model):
-    with pytest.raises(ArgumentError, match=r"model must be a torch.nn.Module, got"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"model must be a torch.nn.Module(, got| or the path of an .onnx file, got)",
+    ):
         prune(model, draw(4, 6), keep=0.5)
 
 
