@@ -1,0 +1,92 @@
+"""What a normalisation lets through: the law of its outputs and all that they can be."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from coreprune.core.moments import Moments
+from coreprune.core.query_set import QuerySet, ellipsoid
+
+ROUNDINGS = 4
+"""A normalisation's output is rounded at most so often: as v, times g, plus b, and once to spare."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Normalised:
+    """Outputs x = g ⊙ v + b of a LayerNorm or an RMSNorm, v a normalised Gaussian vector.
+
+    Whatever a norm reads, v has ‖v‖ ≤ √d, and Σ v = 0 behind a LayerNorm. A Gaussian vector,
+    normalised, is uniform on that sphere.
+
+    Attributes:
+        gain: g, as it multiplies. Shape (d,).
+        bias: b; None where there is none. Shape (d,).
+        centred: Whether the norm subtracts the mean, as LayerNorm does and RMSNorm does not.
+
+    Example:
+        >>> law = Normalised(gain=torch.ones(4), bias=None, centred=False)
+        >>> law.sample(3, generator=Generator()).norm(dim=1).tolist()
+        [2.0, 2.0, 2.0]
+    """
+
+    gain: Tensor
+    bias: Tensor | None
+    centred: bool
+
+    @property
+    def words(self) -> str:
+        """The law, for people."""
+        return "a normalised Gaussian through the gain and bias of the norm before the block"
+
+    def moments(self) -> Moments:
+        """The mean b and the covariance G C G of x.
+
+        C = I behind an RMSNorm and d/(d − 1) · (I − 11ᵀ/d) behind a LayerNorm: exact, as v is
+        uniform on a sphere.
+        """
+        g = self.gain.double()
+        d = len(g)
+        covariance = torch.diag(g.square())
+        if self.centred:
+            covariance = (covariance - torch.outer(g, g) / d) * (d / max(1, d - 1))
+        return Moments(mean=self._shift(), covariance=covariance)
+
+    def sample(self, count: int, *, generator: Generator) -> Tensor:
+        """Draw outputs of the norm in float64. Shape (count, d)."""
+        g = self.gain.double()
+        v = torch.randn(count, len(g), dtype=torch.float64, generator=generator).to(g.device)
+        if self.centred:
+            v -= v.mean(1, keepdim=True)
+        v /= v.square().mean(1, keepdim=True).sqrt().clamp_min(torch.finfo(v.dtype).tiny)
+        return v * g + self._shift()
+
+    def space(self, dtype: torch.dtype) -> QuerySet:
+        """All that the norm can give when it runs in `dtype`.
+
+        With ε = 4 u for its roundings, u the unit roundoff, the outputs are among
+
+            x = b + (1 + 2ε) √d G (I − (1 − √ε) 11ᵀ/d) v,   ‖v‖ ≤ 1,
+
+        for ‖v‖ ≤ (1 + ε) √d and |Σ v| ≤ ε d put it inside; without the projection behind an
+        RMSNorm. The statistics must be taken in a precision in which the input's mean is small
+        change beside its deviation, such as float32.
+
+        Args:
+            dtype: What the norm's outputs are rounded to.
+
+        Returns:
+            An ellipsoid around b, in float64.
+        """
+        g, d = self.gain.double(), len(self.gain)
+        eps = ROUNDINGS * torch.finfo(dtype).eps / 2
+        axes = (1 + 2 * eps) * math.sqrt(d) * g
+        if self.centred:
+            projection = torch.eye(d, dtype=torch.float64, device=g.device)
+            axes = axes[:, None] * (projection - (1 - math.sqrt(eps)) / d)
+        return ellipsoid(axes, centre=self._shift())
+
+    def _shift(self) -> Tensor:
+        g = self.gain.double()
+        return torch.zeros_like(g) if self.bias is None else self.bias.double()
