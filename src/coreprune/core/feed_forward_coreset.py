@@ -22,17 +22,17 @@ class BlockCoreset:
     Attributes:
         subset: Their indices, their new outgoing weights in the dtype asked for, and what the
             reader's bias gains; zero where it has none.
-        expected_error: E‖y − ŷ‖² under the law, of the weights as stored; None without moments.
-        output_variance: E‖y‖² of the original less its constant part where there is a bias to hold
-            it: what the error is a share of; None likewise.
+        expected_error: E‖y − ŷ‖² under the law, of the weights as stored.
+        output_variance: What it is a share of: E‖y‖² of the original, less the constant part where
+            there is a bias to hold that.
     """
 
     subset: WeightedSubset
-    expected_error: float | None
-    output_variance: float | None
+    expected_error: float
+    output_variance: float
 
 
-def block_coreset(
+def block_coreset(  # noqa: PLR0913 (how, from what, and for what storage)
     block: FeedForward,
     *,
     num_neurons: int,
@@ -84,8 +84,8 @@ def block_coreset(
 
 
 def sensitivities(block: FeedForward, space: QuerySet) -> Tensor:
-    """s_j = max_i |w_ij| · sup |φ(a_j)| · sup |u_j|: the most that a neuron can carry. Shape (n,)."""
-    s = block.weights.abs().amax(0)
+    """The most that a neuron can carry: max_i |w_ij| · sup |φ(a_j)| · sup |u_j|. Shape (n,)."""
+    s: Tensor = block.weights.abs().amax(0)
     s = s * block.activation.supremum(*interval(block.points, block.bias, space))
     if block.up is not None and block.up_bias is not None:
         low, high = interval(block.up, block.up_bias, space)
@@ -94,10 +94,9 @@ def sensitivities(block: FeedForward, space: QuerySet) -> Tensor:
 
 
 def _points(block: FeedForward) -> Tensor:
-    """What a heuristic ranks: a gated neuron's product of norms as one entry beside its rows."""
+    """What a heuristic ranks: incoming rows, of gated neurons the product of their norms."""
     if block.up is None:
         return block.points
-    norms = torch.linalg.vector_norm(block.points, dim=1) * torch.linalg.vector_norm(
-        block.up, dim=1
-    )
+    norms: Tensor = torch.linalg.vector_norm(block.points, dim=1)
+    norms = norms * torch.linalg.vector_norm(block.up, dim=1)
     return norms[:, None]

@@ -121,8 +121,8 @@ def _over(gate: Gate, space: QuerySet) -> _Neurons:
     return _Neurons(
         a=_with_constant(a, a_shift, s),
         u=_with_constant(u, u_shift, s),
-        a_defect=unit * _size(points, gate.bias, space, s),
-        u_defect=unit * _size(up, gate.up_bias, space, s),
+        a_defect=unit * _size(points, gate.bias, space, s=s),
+        u_defect=unit * _size(up, gate.up_bias, space, s=s),
         height=gate.activation.supremum(low, high),
         reach=torch.maximum(least.abs(), greatest.abs()),
         radius=math.sqrt(1 + s * s),
@@ -134,7 +134,7 @@ def _with_constant(rows: Tensor, shift: Tensor, s: float) -> Tensor:
     return rows if s == 0 else torch.cat([rows, shift[:, None] / s], 1)
 
 
-def _size(points: Tensor, bias: Tensor, space: QuerySet, s: float) -> Tensor:
+def _size(points: Tensor, bias: Tensor, space: QuerySet, *, s: float) -> Tensor:
     """At least the norms of |p_j| |D| and of (|p_j·x₀| + |b_j|) / s together. Shape (n,)."""
     axes = space.axes if space.axes.ndim == 1 else torch.linalg.vector_norm(space.axes, dim=1)
     size = points.abs() @ axes.abs()
@@ -179,9 +179,7 @@ def _line(activation: Activation) -> tuple[float, float, float] | None:
     return (plain[0], plain[1], plain[2]) if len(plain) == 3 else None
 
 
-def _parted(
-    line: tuple[float, float, float], neurons: _Neurons, w: Tensor
-) -> tuple[Tensor, float]:
+def _parted(line: tuple[float, float, float], neurons: _Neurons, w: Tensor) -> tuple[Tensor, float]:
     """Rows and norm of the parted bound."""
     slope, offset, scale = line
     rows, norm = _quadratic(neurons, w)

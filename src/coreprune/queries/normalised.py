@@ -8,9 +8,10 @@ from torch import Generator, Tensor
 
 from coreprune.core.moments import Moments
 from coreprune.core.query_set import QuerySet, ellipsoid
+from coreprune.errors import ArgumentError
 
 ROUNDINGS = 4
-"""A normalisation's output is rounded at most so often: as v, times g, plus b, and once to spare."""
+"""How often an output is rounded at most: as v, times g, plus b, and once to spare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,3 +91,37 @@ class Normalised:
     def _shift(self) -> Tensor:
         g = self.gain.double()
         return torch.zeros_like(g) if self.bias is None else self.bias.double()
+
+
+LEAST = 10
+"""Queries a neuron, at least: with three, a transformer lost a whole point of its score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BehindNorms:
+    """Each block's queries come from the norm before it: a `Normalised` law with its tensors.
+
+    Attributes:
+        per_neuron: How many queries are drawn for every neuron of a block; None for moments in
+            closed form, which take the Gaussian vector as it is before it is normalised.
+
+    Example:
+        >>> BehindNorms(per_neuron=20).words
+        'normalised Gaussian vectors through the norm before each block, 20 a neuron'
+    """
+
+    per_neuron: int | None = None
+
+    def __post_init__(self) -> None:
+        count = self.per_neuron
+        if count is not None and (isinstance(count, bool) or count < LEAST):
+            raise ArgumentError(
+                f"per_neuron must be None, for moments in closed form, or at least {LEAST}, "
+                f"got {count}"
+            )
+
+    @property
+    def words(self) -> str:
+        """The law, for people."""
+        how = "in closed form" if self.per_neuron is None else f"{self.per_neuron} a neuron"
+        return f"normalised Gaussian vectors through the norm before each block, {how}"

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from coreprune.core.activations import (
-    compose,
     affine,
+    compose,
     gelu,
     hardswish,
     identity,

@@ -107,7 +107,7 @@ def _of_kind(kind: BlockKind, config: Config, weights: Weights) -> Iterator[Bloc
     matches = [match for name in weights.homes if (match := pattern.fullmatch(name))]
     matches.sort(key=lambda match: [int(match[number]) for number in _numbers(match)])
     for match in matches:
-        block = _block(kind, config, weights, match)
+        block = _block(kind, match, config=config, weights=weights)
         _check_shapes(block, config, weights)
         yield block
     _check_layers(kind, config, sorted({int(match["layer"]) for match in matches}))
@@ -125,7 +125,7 @@ def _numbers(match: re.Match[str]) -> list[str]:
     return [name for name in ("layer", "expert") if name in match.groupdict()]
 
 
-def _block(kind: BlockKind, config: Config, weights: Weights, match: re.Match[str]) -> Block:
+def _block(kind: BlockKind, match: re.Match[str], *, config: Config, weights: Weights) -> Block:
     """The block whose gate was found.
 
     Raises:

@@ -90,8 +90,8 @@ def _encoder(norm: str, **only_if: tuple[object, ...]) -> BlockKind:
     )
 
 
-def _gated(norm: str = "post_attention_layernorm", *, of: str = "mlp", **columns: object) -> BlockKind:
-    kind = BlockKind(
+def _gated(norm: str = "post_attention_layernorm", *, of: str = "mlp") -> BlockKind:
+    return BlockKind(
         prefix="layers.{layer}",
         gate=f"{of}.gate_proj",
         up=f"{of}.up_proj",
@@ -99,7 +99,6 @@ def _gated(norm: str = "post_attention_layernorm", *, of: str = "mlp", **columns
         norm=norm,
         norm_kind="rms_norm",
     )
-    return replace(kind, **columns)
 
 
 def _opt(norm: str, *, norm_first: tuple[object, ...]) -> BlockKind:
@@ -208,11 +207,15 @@ FAMILIES: tuple[Family, ...] = (
         model_types=("llama", "mistral", "qwen2", "qwen3"),
         blocks=(_gated(),),
     ),
-    Family(name="Gemma", model_types=("gemma",), blocks=(_gated(norm_offset=1.0, activation=_GEMMA),)),
+    Family(
+        name="Gemma",
+        model_types=("gemma",),
+        blocks=(replace(_gated(), norm_offset=1.0, activation=_GEMMA),),
+    ),
     Family(
         name="Gemma 2 and 3",
         model_types=("gemma2", "gemma3_text"),
-        blocks=(_gated("pre_feedforward_layernorm", norm_offset=1.0, activation=_GEMMA),),
+        blocks=(replace(_gated("pre_feedforward_layernorm"), norm_offset=1.0, activation=_GEMMA),),
     ),
     Family(
         name="Phi",
@@ -229,13 +232,14 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         name="Phi-3",
         model_types=("phi3",),
-        blocks=(_gated(gate="mlp.gate_up_proj", up=None, fused=True),),
+        blocks=(replace(_gated(), gate="mlp.gate_up_proj", up=None, fused=True),),
     ),
     Family(
         name="Mixtral",
         model_types=("mixtral",),
         blocks=(
-            _gated(
+            replace(
+                _gated(),
                 gate="block_sparse_moe.experts.{expert}.w1",
                 up="block_sparse_moe.experts.{expert}.w3",
                 down="block_sparse_moe.experts.{expert}.w2",
@@ -246,10 +250,14 @@ FAMILIES: tuple[Family, ...] = (
         name="Qwen mixtures",
         model_types=("qwen2_moe", "qwen3_moe"),
         blocks=(
-            _gated(every_layer=False),
-            _gated(of="mlp.experts.{expert}", every_layer=False, width="moe_intermediate_size"),
-            _gated(
-                of="mlp.shared_expert", every_layer=False, width="shared_expert_intermediate_size"
+            replace(_gated(), every_layer=False),
+            replace(
+                _gated(of="mlp.experts.{expert}"), every_layer=False, width="moe_intermediate_size"
+            ),
+            replace(
+                _gated(of="mlp.shared_expert"),
+                every_layer=False,
+                width="shared_expert_intermediate_size",
             ),
         ),
     ),

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from coreprune.errors import FileFormatError
 
@@ -82,16 +83,14 @@ def read_layout(path: Path) -> tuple[Layout, int]:
     try:
         with path.open("rb") as file:
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
-            if length > _LONGEST_HEADER:
-                raise ValueError(f"its header would have {length} bytes")  # noqa: TRY301
-            entries = json.loads(file.read(length))
+            entries = json.loads(file.read(min(length, _LONGEST_HEADER)))
         layout = _layout(entries)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as reason:
         raise FileFormatError(
             f"{path} is not a readable safetensors file ({reason}); fetch it again"
         ) from reason
     begin = _LENGTH.size + length
-    if path.stat().st_size != begin + layout.num_bytes:
+    if not _is_whole(layout) or path.stat().st_size != begin + layout.num_bytes:
         raise FileFormatError(
             f"{path} has {path.stat().st_size} bytes where its header asks for "
             f"{begin + layout.num_bytes}: it is truncated or damaged; fetch it again"
@@ -99,26 +98,30 @@ def read_layout(path: Path) -> tuple[Layout, int]:
     return layout, begin
 
 
-def _layout(entries: Mapping[str, Mapping[str, object]]) -> Layout:
-    """The layout of a parsed header, in the order of the bytes.
-
-    Raises:
-        ValueError: When tensors overlap or leave a hole.
-    """
-    metadata = {str(name): str(value) for name, value in entries.get("__metadata__", {}).items()}
-    found = {}
-    for name, entry in entries.items():
-        if name != "__metadata__":
-            start, stop = entry["data_offsets"]  # type: ignore[misc]
-            shape = tuple(int(size) for size in entry["shape"])  # type: ignore[attr-defined]
-            found[name] = Place(dtype=str(entry["dtype"]), shape=shape, start=start, stop=stop)
+def _layout(entries: dict[str, Any]) -> Layout:
+    """The layout of a parsed header, in the order of the bytes."""
+    metadata = {str(name): str(value) for name, value in entries.pop("__metadata__", {}).items()}
+    found = {
+        name: Place(
+            dtype=str(entry["dtype"]),
+            shape=tuple(int(size) for size in entry["shape"]),
+            start=int(entry["data_offsets"][0]),
+            stop=int(entry["data_offsets"][1]),
+        )
+        for name, entry in entries.items()
+    }
     places = dict(sorted(found.items(), key=lambda item: (item[1].start, item[1].stop)))
-    end = 0
-    for name, place in places.items():
-        if place.start != end or place.stop < place.start:
-            raise ValueError(f"{name} does not begin where the tensor before it ends")
-        end = place.stop
     return Layout(places=places, metadata=metadata)
+
+
+def _is_whole(layout: Layout) -> bool:
+    """Whether every tensor begins where the one before it ends."""
+    end = 0
+    for place in layout.places.values():
+        if place.start != end or place.stop < place.start:
+            return False
+        end = place.stop
+    return True
 
 
 def resized(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> Layout:

@@ -116,9 +116,9 @@ def cut_tensors(block: Block, tensors: Tensors, subset: WeightedSubset) -> dict[
     return result
 
 
-def shapes_after(block: Block, shapes: Mapping[str, tuple[int, ...]], neurons: int) -> dict[
-    str, tuple[int, ...]
-]:
+def shapes_after(
+    block: Block, shapes: Mapping[str, tuple[int, ...]], neurons: int
+) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors that a cut to so many neurons changes.
 
     Args:

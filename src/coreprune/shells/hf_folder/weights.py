@@ -145,7 +145,8 @@ def _of(files: Iterable[str], *, folder: Path, index: Mapping[str, Any] | None) 
     Raises:
         FileFormatError: When two hold the same name.
     """
-    shards, homes = {}, {}
+    shards: dict[str, Shard] = {}
+    homes: dict[str, str] = {}
     for name in files:
         layout, begin = read_layout(folder / name)
         shards[name] = Shard(path=folder / name, layout=layout, begin=begin)
