@@ -64,28 +64,35 @@ class Normalised:
         return v * g + self._shift()
 
     def space(self, dtype: torch.dtype) -> QuerySet:
-        """All that the norm can give when it runs in `dtype`.
+        """All that the norm can give when its output is rounded to `dtype`.
 
-        With ε = 4 u for its roundings, u the unit roundoff, the outputs are among
+        With ε = 4 u for its roundings, u the unit roundoff, the outputs are among x = b + D w,
+        ‖w‖ ≤ 1, where
 
-            x = b + (1 + 2ε) √d G (I − (1 − √ε) 11ᵀ/d) v,   ‖v‖ ≤ 1,
+            D = [ √(1 + √ε) (1 + 2ε) √d G (I − (1 − √ε) 11ᵀ/d),  √(1 + 1/√ε) ε √d diag(b) ] :
 
-        for ‖v‖ ≤ (1 + ε) √d and |Σ v| ≤ ε d put it inside; without the projection behind an
-        RMSNorm. The statistics must be taken in a precision in which the input's mean is small
-        change beside its deviation, such as float32.
+        the first part holds all g ⊙ v with ‖v‖ ≤ (1 + ε) √d and |Σ v| ≤ ε d, the second what
+        rounding the sum with b can add. Behind an RMSNorm there is no projection, without a bias no
+        second part and no first factor. Mean and deviation must be taken in a precision, such as
+        float32, in which they are right to ε of the deviation.
 
         Args:
-            dtype: What the norm's outputs are rounded to.
+            dtype: What the outputs are rounded to.
 
         Returns:
             An ellipsoid around b, in float64.
         """
         g, d = self.gain.double(), len(self.gain)
         eps = ROUNDINGS * torch.finfo(dtype).eps / 2
+        root = math.sqrt(eps)
         axes = (1 + 2 * eps) * math.sqrt(d) * g
         if self.centred:
             projection = torch.eye(d, dtype=torch.float64, device=g.device)
-            axes = axes[:, None] * (projection - (1 - math.sqrt(eps)) / d)
+            axes = axes[:, None] * (projection - (1 - root) / d)
+        if self.bias is not None and self.bias.any():
+            first = axes if axes.ndim == 2 else torch.diag(axes)
+            second = torch.diag(eps * math.sqrt(d) * self._shift())
+            axes = torch.cat([math.sqrt(1 + root) * first, math.sqrt(1 + 1 / root) * second], dim=1)
         return ellipsoid(axes, centre=self._shift())
 
     def _shift(self) -> Tensor:

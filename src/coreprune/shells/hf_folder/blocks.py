@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from coreprune.errors import FileFormatError, UnsupportedModelError
+from coreprune.shells.hf_folder.activations import activation_named
 from coreprune.shells.hf_folder.config import Config
 from coreprune.shells.hf_folder.families import BlockKind
 from coreprune.shells.hf_folder.weights import Weights
@@ -105,6 +106,8 @@ def _of_kind(kind: BlockKind, config: Config, weights: Weights) -> Iterator[Bloc
     """
     pattern = _pattern(f"{kind.prefix}.{kind.gate}.weight")
     matches = [match for name in weights.homes if (match := pattern.fullmatch(name))]
+    if matches:
+        activation_named(config.activation(kind))  # refused before any work
     matches.sort(key=lambda match: [int(match[number]) for number in _numbers(match)])
     for match in matches:
         block = _block(kind, match, config=config, weights=weights)

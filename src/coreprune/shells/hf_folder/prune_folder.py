@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from coreprune.core.coreset import Method, check_method
-from coreprune.errors import ArgumentError
+from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.progress import Progress, silent
 from coreprune.queries.normalised import BehindNorms
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
@@ -103,7 +103,18 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     )
     _check_apart(source, target)
     staging = Staging(target, _plan(job))
+    try:
+        _write(job, staging, tell)
+    except (FileFormatError, UnsupportedModelError):
+        staging.discard()  # nothing to go on with
+        raise
+    return _finish(job, staging)
+
+
+def _write(job: _Job, staging: Staging, tell: Progress) -> None:
+    """Write the shards, block by block."""
     shards = job.weights.shards
+    staging.check_room(job.layouts)
     for done, (name, layout) in enumerate(job.layouts.items()):
         tell("copying what stays", done, len(shards))
         staging.begin_shard(name, shards[name], layout)
@@ -111,7 +122,6 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         tell("pruning blocks", done, len(job.cut))
         if block.name not in staging.blocks_done:
             _cut(block, job, staging)
-    return _finish(job, staging)
 
 
 def _job(

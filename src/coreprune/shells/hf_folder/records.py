@@ -78,9 +78,10 @@ class FolderResult:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON takes it; the folders by their names."""
-        found = asdict(self)
-        return found | {"source": self.source.name, "target": self.target.name}
+        """All of it as JSON takes it, but where the target is: that may be moved."""
+        found = asdict(self) | {"source": self.source.name}
+        del found["target"]
+        return found
 
 
 def record_from_json(entries: Mapping[str, Any]) -> BlockRecord:

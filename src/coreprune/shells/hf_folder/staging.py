@@ -87,6 +87,31 @@ class Staging:
                 f"in {self.root}: make room and run the same command again to go on, or remove it"
             ) from reason
 
+    def check_room(self, layouts: Mapping[str, Layout]) -> None:
+        """See that shards that are not begun yet will fit.
+
+        Args:
+            layouts: Of all shards to be, by name.
+
+        Raises:
+            ArgumentError: With what is needed and what is free.
+        """
+        needed = sum(
+            layout.num_bytes for name, layout in layouts.items() if name not in self.shards_done
+        )
+        free = shutil.disk_usage(self.root).free
+        if needed > free:
+            if not self.shards_done:
+                self.discard()
+            raise ArgumentError(
+                f"target {self.target} needs {needed:,} bytes, but {free:,} are free there; "
+                "make room or choose another place"
+            )
+
+    def discard(self) -> None:
+        """Remove all that was written."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
     def begin_shard(self, name: str, shard: Shard, after: Layout) -> None:
         """Write a shard's header and copy what is not cut.
 

@@ -1,0 +1,24 @@
+import pytest
+import torch
+from gated import coreset, cut_to, kinds, random_block
+from torch import Generator
+
+from coreprune.core.coreset import METHODS
+from coreprune.core.feed_forward import outputs
+from coreprune.core.feed_forward_certificate import block_certificate
+from coreprune.core.query_set import ball
+
+
+@kinds
+@pytest.mark.parametrize("method", METHODS)
+def test_certificates_cover_what_is_seen(gated, biased, method):
+    block = random_block(gated=gated, biased=biased)
+    chosen = coreset(block, method=method)
+    cut = cut_to(block, chosen)
+    space = ball(2.0, dimension=6)
+    found = block_certificate(block, indices=chosen.subset.indices, cut=cut, space=space)
+    x = torch.randn(20_000, 6, dtype=torch.float64, generator=Generator().manual_seed(1))
+    x = 2 * x / x.norm(dim=1, keepdim=True)
+    lost = outputs(block, x) - outputs(cut, x)
+    assert (found.bound >= lost.abs().amax(0)).all()
+    assert found.norm >= float(lost.norm(dim=1).max())
