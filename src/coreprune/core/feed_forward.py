@@ -49,6 +49,7 @@ def neurons(block: FeedForward, x: Tensor) -> Tensor:
     """What the neurons give. Shape (..., d) to (..., n).
 
     Example:
+        >>> import torch
         >>> from coreprune.core.activations import relu
         >>> one = torch.ones(1, 1)
         >>> block = FeedForward(points=one, bias=torch.zeros(1), activation=relu(), weights=one,

@@ -1,0 +1,23 @@
+import pytest
+import torch
+from tiny_transformers import transformers
+
+from coreprune.errors import UnsupportedModelError
+from coreprune.shells.hf_folder.activations import ACTIVATIONS, activation_named
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_those_of_transformers(name):
+    z = torch.linspace(-8, 8, 401, dtype=torch.float64)
+    theirs = transformers.activations.ACT2FN[name](z)
+    torch.testing.assert_close(activation_named(name)(z), theirs, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize(("name", "plain"), [("gated-gelu", "gelu_tanh"), ("gated-silu", "silu")])
+def test_t5_s_gated_names(name, plain):
+    assert activation_named(name).name == plain
+
+
+def test_an_unknown_name_is_refused_with_those_known():
+    with pytest.raises(UnsupportedModelError, match="'gelu_10'; known are gelu, "):
+        activation_named("gelu_10")
