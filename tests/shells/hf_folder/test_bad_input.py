@@ -157,6 +157,7 @@ def test_arguments_that_break_their_rules(source):
     refused(source, ArgumentError, "round_to must be a whole number", round_to=0)
     refused(source, ArgumentError, "layers must be among 0 to 1, got 7", layers=[7])
     refused(source, ArgumentError, "method must be one of", method="best")
+    refused(source, ArgumentError, "pass method='priority'", method="importance")
     with pytest.raises(ArgumentError, match=r"per_neuron must be None.* or at least 10, got 3"):
         BehindNorms(per_neuron=3)
     (source.parent / "there").mkdir()

@@ -120,8 +120,8 @@ def test_a_full_disk_is_told_and_the_run_goes_on(source, tmp_path, monkeypatch, 
 
 
 def test_the_order_of_blocks_does_not_matter(source, tmp_path):
-    prune_folder(source, tmp_path / "all", keep=0.5, method="importance")
-    prune_folder(source, tmp_path / "last", keep=0.5, method="importance", layers=[1])
+    prune_folder(source, tmp_path / "all", keep=0.5, method="priority")
+    prune_folder(source, tmp_path / "last", keep=0.5, method="priority", layers=[1])
     for name in ("all", "last"):
         record = json.loads((tmp_path / name / "coreprune.json").read_text())
         assert record["blocks"][-1]["name"].split(".")[3] == "1"
@@ -156,3 +156,15 @@ def test_a_disk_that_is_too_small_is_told_before_any_work(source, tmp_path, monk
     with pytest.raises(ArgumentError, match="bytes, but 10 are free there; make room"):
         prune_folder(source, tmp_path / "small", keep=0.5)
     assert not list(tmp_path.glob("*small*"))
+
+
+def test_a_tensor_of_another_shape_is_never_written(source, tmp_path, monkeypatch):
+    cut = module.cut_block
+
+    def wider(block, tensors, *, num_neurons, wish):
+        return cut(block, tensors, num_neurons=num_neurons + 1, wish=wish)
+
+    monkeypatch.setattr(module, "cut_block", wider)
+    with pytest.raises(ArgumentError, match="must have the planned shape"):
+        prune_folder(source, tmp_path / "small", keep=0.5)
+    assert not (tmp_path / "small").exists()

@@ -77,7 +77,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         target: The folder to write; it must be new, and appears when it is complete.
         keep: The share of every block's neurons to keep, or shares by the blocks' names; with the
             latter widths may differ, which transformers cannot read.
-        method: How to choose neurons.
+        method: How to choose neurons; all but "importance", whose widths are random.
         queries: The law of what blocks read; by default in closed form.
         round_to: Widths become multiples of this.
         layers: The numbers of the transformer layers to cut; None for all.
@@ -127,7 +127,7 @@ def _write(job: _Job, staging: Staging, tell: Progress) -> None:
 def _job(
     source: Path, *, keep: Keep, round_to: int, layers: Collection[int] | None, wish: Wish
 ) -> _Job:
-    check_method(wish.method)
+    _check_method(wish.method)
     config = read_config(source)
     weights = find_weights(source)
     blocks = find_blocks(config, weights)
@@ -141,6 +141,20 @@ def _job(
     return _Job(
         config=config, weights=weights, blocks=blocks, widths=widths, layouts=layouts, wish=wish
     )
+
+
+def _check_method(method: Method) -> None:
+    """Refuse methods that are none, or whose widths are left to chance.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
+    check_method(method)
+    if method == "importance":
+        raise ArgumentError(
+            "method must give every layer the same width, and 'importance' draws with replacement: "
+            "how many neurons are left is random; pass method='priority', whose draws are exact"
+        )
 
 
 def _check_apart(source: Path, target: Path) -> None:

@@ -150,7 +150,15 @@ class Staging:
             tensors: By name.
             places: The file and its layout to be, by the tensor's name.
             record: For the journal.
+
+        Raises:
+            ArgumentError: When a tensor is not of the planned shape.
         """
+        for tensor, value in tensors.items():
+            if tuple(value.shape) != (planned := places[tensor][1].places[tensor].shape):
+                raise ArgumentError(
+                    f"{tensor} must have the planned shape {planned}, got {tuple(value.shape)}"
+                )
         with self.writing():
             for tensor, value in tensors.items():
                 home, layout = places[tensor]
