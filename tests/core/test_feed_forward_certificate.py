@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from gated import coreset, cut_to, kinds, random_block
@@ -22,3 +24,14 @@ def test_certificates_cover_what_is_seen(gated, biased, method):
     lost = outputs(block, x) - outputs(cut, x)
     assert (found.bound >= lost.abs().amax(0)).all()
     assert found.norm >= float(lost.norm(dim=1).max())
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_bias_that_moved_counts(gated):
+    block = random_block(gated=gated, biased=True)
+    moved = replace(block, offset=block.offset + torch.arange(4))
+    found = block_certificate(
+        block, indices=torch.arange(20), cut=moved, space=ball(2.0, dimension=6)
+    )
+    torch.testing.assert_close(found.bound, torch.arange(4).double(), rtol=0, atol=1e-9)
+    assert found.norm == pytest.approx(14**0.5)

@@ -84,6 +84,22 @@ def test_many_neurons_gain_from_being_bounded_together():
     assert (found.bound < 0.8 * triangle).all()
 
 
+def test_products_that_cancel_are_seen_to():
+    """The sum of a u and −u a is zero, whichever of the two is called the gate."""
+    gate, _, _ = problem(identity(), n=1)
+    both = Gate(
+        points=torch.cat([gate.points, gate.up]),
+        bias=torch.cat([gate.bias, gate.up_bias]),
+        up=torch.cat([gate.up, gate.points]),
+        up_bias=torch.cat([gate.up_bias, gate.bias]),
+        activation=identity(),
+    )
+    weights = torch.tensor([[1.0, -1.0]], dtype=torch.float64)
+    found = gated_certificate(both, weights, torch.zeros(1), space=ball(2.0, dimension=6))
+    assert found.bound < 1e-5
+    assert found.norm < 1e-5
+
+
 def test_nothing_removed_is_nothing_lost():
     gate, weights, offsets = problem(silu())
     found = gated_certificate(gate, 0 * weights, 0 * offsets, space=ball(2.0, dimension=6))

@@ -60,6 +60,14 @@ def test_whatever_goes_in_what_comes_out_is_in_the_space(centred, dtype):
     assert float(distance(y, space).max()) <= 1
 
 
+def test_rounding_beside_a_large_bias_stays_in_the_space():
+    """The sum is rounded by far more than a small gain lets through."""
+    gain, bias = torch.full((8,), 1e-3, dtype=torch.float64), 100 + torch.arange(8.0) / 7
+    which = Normalised(gain=gain, bias=bias.double(), centred=True)
+    y = which.sample(100, generator=Generator()).to(torch.bfloat16).double()
+    assert float(distance(y, which.space(torch.bfloat16)).max()) <= 1
+
+
 def distance(x, space):
     """The least ‖w‖ with x = x₀ + D w."""
     axes = torch.diag(space.axes) if space.axes.ndim == 1 else space.axes

@@ -25,6 +25,8 @@ from coreprune.core.rounding import gamma, interval
 from coreprune.core.spectral import norm_bound
 from coreprune.errors import ArgumentError
 
+_AT_ONCE = 2**22
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GatedCertificate:
@@ -199,26 +201,25 @@ def _parted(line: tuple[float, float, float], neurons: _Neurons, w: Tensor) -> t
 def _quadratic(neurons: _Neurons, w: Tensor) -> tuple[Tensor, float]:
     """√(γ_i G γ_iᵀ) β̃² and ‖Γ G Γᵀ‖₂^½ β̃², rounding included."""
     a, u = neurons.a, neurons.u
-    gram = a @ a.T
-    gram *= u @ u.T
-    cross = a @ u.T
-    gram += cross * cross.T
-    gram /= 2
-    sizes = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(u, dim=1)
-    form = w @ gram @ w.T
     n, e = a.shape
-    slack = gamma(2 * e + 2 * n + 16) * (w.abs() @ sizes).square()
-    defects = (
-        torch.linalg.vector_norm(a, dim=1) * neurons.u_defect
-        + torch.linalg.vector_norm(u, dim=1) * neurons.a_defect
+    form, step = w.new_zeros(len(w), len(w)), max(1, _AT_ONCE // max(1, n))
+    for start in range(0, n, step):  # G itself would take n² numbers
+        rows = slice(start, start + step)
+        gram = (a[rows] @ a.T).mul_(u[rows] @ u.T)
+        gram += (a[rows] @ u.T).mul_(u[rows] @ a.T)
+        form.addmm_(w[:, rows], gram @ w.T, alpha=0.5)
+    lengths = torch.linalg.vector_norm(a, dim=1), torch.linalg.vector_norm(u, dim=1)
+    sizes = w.abs() @ (lengths[0] * lengths[1])
+    slack = gamma(2 * e + 2 * n + 16) * sizes.square()
+    moved = w.abs() @ (
+        lengths[0] * neurons.u_defect
+        + lengths[1] * neurons.a_defect
         + neurons.a_defect * neurons.u_defect
     )
-    moved = w.abs() @ defects
-    rows = (form.diagonal().clamp_min(0) + slack).sqrt() + moved
-    form = (form + form.T) / 2
-    largest = float(torch.linalg.eigvalsh(form)[-1].clamp_min(0))
+    roots = (form.diagonal().clamp_min(0) + slack).sqrt() + moved
+    largest = float(torch.linalg.eigvalsh((form + form.T) / 2)[-1].clamp_min(0))
     trace = float(form.diagonal().abs().sum())
     total = largest + float(slack.sum()) + gamma(8 * len(w) + 8) * trace
     norm = math.sqrt(total) + float(torch.linalg.vector_norm(moved))
     square = neurons.radius**2
-    return rows * square, norm * square
+    return roots * square, norm * square
