@@ -54,8 +54,7 @@ def activation_named(name: str) -> Activation:
     """The activation that a config names.
 
     Args:
-        name: As config.json has it. T5's "gated-gelu" stands for the tanh approximation, its other
-            "gated-…" for what follows the hyphen.
+        name: As config.json has it; of T5's "gated-…" what follows the hyphen counts.
 
     Returns:
         The activation.
@@ -67,7 +66,7 @@ def activation_named(name: str) -> Activation:
         >>> activation_named("gelu_new").name
         'gelu_tanh'
     """
-    plain = "gelu_new" if name == "gated-gelu" else name.removeprefix("gated-")
+    plain = name.removeprefix("gated-")
     if plain not in ACTIVATIONS:
         raise UnsupportedModelError(
             f"config.json names the activation {name!r}; known are {', '.join(sorted(ACTIVATIONS))}"

@@ -13,6 +13,10 @@ from coreprune.shells.hf_folder.weights import Weights
 FLOATS = ("F64", "F32", "F16", "BF16")
 """The dtypes of blocks that can be cut."""
 
+_GAINS, _SHIFTS = ("weight", "gamma"), ("bias", "beta")
+"""What a norm's tensors are called; the second of each in checkpoints that once were TensorFlow's,
+which transformers renames as it reads."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
@@ -140,10 +144,12 @@ def _block(kind: BlockKind, match: re.Match[str], *, config: Config, weights: We
     def full(layer: str) -> str:
         return f"{prefix}.{layer.format(**values)}"
 
-    def bias(layer: str) -> str | None:
-        return name if (name := f"{full(layer)}.bias") in weights.homes else None
+    def there(layer: str, *endings: str) -> str | None:
+        names = (f"{full(layer)}.{ending}" for ending in endings)
+        return next((name for name in names if name in weights.homes), None)
 
-    needed = [f"{full(layer)}.weight" for layer in (kind.up, kind.down, kind.norm) if layer]
+    gain = there(kind.norm, *_GAINS) or f"{full(kind.norm)}.{_GAINS[0]}"
+    needed = [f"{full(layer)}.weight" for layer in (kind.up, kind.down) if layer] + [gain]
     if missing := [name for name in needed if name not in weights.homes]:
         raise FileFormatError(
             f"{weights.folder} lacks {', '.join(missing)}, which {full(kind.gate)} goes with; "
@@ -158,11 +164,11 @@ def _block(kind: BlockKind, match: re.Match[str], *, config: Config, weights: We
         gate=f"{full(kind.gate)}.weight",
         up=f"{full(kind.up)}.weight" if kind.up else None,
         down=f"{full(kind.down)}.weight",
-        norm=f"{full(kind.norm)}.weight",
-        gate_bias=bias(kind.gate),
-        up_bias=bias(kind.up) if kind.up else None,
-        down_bias=bias(kind.down),
-        norm_bias=bias(kind.norm),
+        norm=gain,
+        gate_bias=there(kind.gate, "bias"),
+        up_bias=there(kind.up, "bias") if kind.up else None,
+        down_bias=there(kind.down, "bias"),
+        norm_bias=there(kind.norm, *_SHIFTS),
     )
 
 
@@ -215,7 +221,7 @@ def _check_layers(kind: BlockKind, config: Config, found: Sequence[int]) -> None
     count = config.number(*kind.layers)
     absent = sorted(set(range(count)) - set(found)) if kind.every_layer else []
     if absent or found[-1] >= count:
-        entry = next(name for name in kind.layers if name in config.entries)
+        entry = next(name for name in kind.layers if config.entries.get(name) is not None)
         raise FileFormatError(
             f"{config.path} has {entry}={count}, but the tensors have a "
             f"{kind.gate} in layers {', '.join(map(str, found))}; "

@@ -27,12 +27,13 @@ class Config:
     family: Family
 
     def number(self, *names: str) -> int:
-        """The first of some entries that is there.
+        """The first of some entries that is there and not null.
 
         Raises:
             FileFormatError: When none is, or it is no positive whole number.
         """
-        value = next((self.entries[name] for name in names if name in self.entries), None)
+        found = (self.entries.get(name) for name in names)
+        value = next((value for value in found if value is not None), None)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise FileFormatError(
                 f"{self.path} must have a positive whole number as {' or '.join(names)}, "
@@ -51,19 +52,19 @@ class Config:
         return self.number(kind.width)
 
     def activation(self, kind: BlockKind) -> str:
-        """The name of the activation.
+        """The name of the activation that is meant.
 
         Raises:
             FileFormatError: When none is given.
         """
         named = (self.entries.get(name) for name in kind.activation)
-        value = next((name for name in named if name is not None), None)
+        value = next((name for name in named if name is not None), kind.default_activation)
         if not isinstance(value, str):
             raise FileFormatError(
                 f"{self.path} must name the activation as {' or '.join(kind.activation)}, "
                 f"got {value!r}; take the config.json that belongs to the weights"
             )
-        return value
+        return kind.activation_meant.get(value, value)
 
 
 def read_config(folder: Path) -> Config:

@@ -38,6 +38,8 @@ class BlockKind:
         layers: The config's entries that may count the layers; the first that is there does.
         every_layer: Whether each layer must have such a block.
         activation: The config's entries that may name the activation; the first that is not null.
+        default_activation: What it is where none is there; None where one must be.
+        activation_meant: Names that stand for another activation in this family.
         only_if: Entries of the config with the values that they must have for the row to speak;
             None among them stands for an entry that is not there.
     """
@@ -57,6 +59,8 @@ class BlockKind:
     layers: tuple[str, ...] = ("num_hidden_layers",)
     every_layer: bool = True
     activation: tuple[str, ...] = ("hidden_act",)
+    default_activation: str | None = None
+    activation_meant: Mapping[str, str] = field(default_factory=dict)
     only_if: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
     @property
@@ -125,10 +129,19 @@ def _t5(stack: str, *, place: int, gated: bool) -> BlockKind:
         hidden="d_model",
         layers=("num_decoder_layers", "num_layers") if stack == "decoder" else ("num_layers",),
         activation=("feed_forward_proj",),
+        default_activation="relu",
+        activation_meant={"gated-gelu": "gelu_new"},
     )
 
 
-_GEMMA = ("hidden_activation", "hidden_act")
+def _gemma(norm: str) -> BlockKind:
+    return replace(
+        _gated(norm),
+        norm_offset=1.0,
+        activation=("hidden_activation", "hidden_act"),
+        activation_meant={"gelu": "gelu_pytorch_tanh"},
+    )
+
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -210,12 +223,12 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         name="Gemma",
         model_types=("gemma",),
-        blocks=(replace(_gated(), norm_offset=1.0, activation=_GEMMA),),
+        blocks=(_gemma("post_attention_layernorm"),),
     ),
     Family(
         name="Gemma 2 and 3",
         model_types=("gemma2", "gemma3_text"),
-        blocks=(replace(_gated("pre_feedforward_layernorm"), norm_offset=1.0, activation=_GEMMA),),
+        blocks=(_gemma("pre_feedforward_layernorm"),),
     ),
     Family(
         name="Phi",
