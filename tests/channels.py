@@ -5,7 +5,7 @@ import re
 import torch
 from torch import nn
 
-from coreprune.shells.torch_module.patches import largest_window_norm, patch_norms
+from coreprune.shells.patches import largest_window_norm, patch_norms
 from coreprune.shells.torch_module.spatial import moves_of
 
 

@@ -8,11 +8,23 @@ from networks import Forward, draw, mlp
 from torch import nn
 
 from coreprune.measured_error import output_change
-from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.calls import Call
 
 
 def changed(one, other, *inputs):
-    return output_change(one, other, [Call(args=(x,)) for x in inputs])
+    pair = [Running(net) for net in (one, other)]
+    return output_change(*pair, [Call(args=(x,)) for x in inputs])
+
+
+class Running:
+    """As much of a network as is asked for here."""
+
+    def __init__(self, net):
+        self.net = net
+
+    @torch.no_grad()
+    def run(self, call):
+        return self.net(*call.args)
 
 
 def giving(function):

@@ -37,7 +37,7 @@ from coreprune import (
 from coreprune.core.activations import relu
 from coreprune.core.coreset import METHODS
 from coreprune.core.selection.paths import PATH_METHODS
-from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.subject import prepare
 

@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import itertools
+import math
 import sys
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from coreprune import ArgumentError, FileFormatError, prune
 from coreprune.repair import Repair, repair
-from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.calls import Call
 from coreprune.training.loop import Training
 from coreprune.training.state import FILE
 
@@ -160,6 +161,13 @@ def test_a_state_of_other_settings_is_refused(tmp_path, change, what):
         repair(model, small, queries(), settings=settings(directory=tmp_path, **change))
 
 
+def test_a_state_of_other_channels_kept_is_refused(tmp_path):
+    model, small = pair()
+    repair(model, small, queries(), settings=settings(directory=tmp_path))
+    with pytest.raises(ArgumentError, match="other kept"):
+        repair(model, small, queries(), settings=settings(directory=tmp_path), kept={"w": [0]})
+
+
 def test_a_state_of_other_networks_or_queries_is_refused(tmp_path):
     model, small = pair()
     repair(model, small, queries(), settings=settings(directory=tmp_path))
@@ -195,8 +203,9 @@ def test_queries_that_end_early_are_no_error_but_too_few_are():
     model, small = pair()
     result = repair(model, small, first(27), settings=settings())
     assert (result.steps, result.stopped) == (25, "the batches ended after 25 steps")
-    with pytest.raises(ArgumentError, match="more than held_back=2 batches, got 1"):
-        repair(model, small, first(1), settings=settings())
+    for count in (1, 2):
+        with pytest.raises(ArgumentError, match=f"more than held_back=2 batches, got {count}"):
+            repair(model, small, first(count), settings=settings())
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_the_best_weights():
@@ -290,6 +299,8 @@ def test_another_network_as_the_original_is_refused():
         ({"steps": 1, "learning_rate": -1.0}, "learning_rate must be positive"),
         ({"steps": 1, "patience": 0}, "patience must be"),
         ({"steps": 1, "held_back": 0}, "held_back must be a whole number of at least 1, got 0"),
+        ({"steps": 1, "inner": -1}, "inner must be finite and at least 0, got -1"),
+        ({"steps": 1, "inner": math.nan}, "inner must be finite and at least 0, got nan"),
     ],
 )
 def test_settings_that_break_a_rule_are_refused(arguments, message):

@@ -12,7 +12,6 @@ from coreprune.errors import ArgumentError
 from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, proof_of
 from coreprune.prospect import Prospect
-from coreprune.shells.torch_module.modules import with_tensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,7 +115,7 @@ def _trial(
     prospect: Prospect, plan: Plan, widths: Mapping[str, int], *, chain: NetworkChain
 ) -> CertifiedCut:
     outcome = cut_soundly(prospect.subject, replace(plan, widths=widths), silent)
-    small = with_tensors(prospect.subject.source, changed_by(outcome, prospect.subject))
+    small = {**prospect.subject.original, **changed_by(outcome, prospect.subject)}
     first = prospect.partition.groups[0].name
     proof = proof_of(small, chain, records=outcome.records.values(), radius=plan.space.radii[first])
     return CertifiedCut(outcome=outcome, proof=proof)

@@ -17,7 +17,13 @@ from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelErr
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
 from coreprune.prune import Order
 from coreprune.result import PruneResult
-from coreprune.shared_options import JsonOption, WeightsOption, examples_of, model_of
+from coreprune.shared_options import (
+    JsonOption,
+    WeightsOption,
+    examples_of,
+    is_file,
+    model_of,
+)
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 from coreprune.terminal import complain, print_json, print_table, say, shown_progress
@@ -29,14 +35,17 @@ ROWS = 25
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments")
+    str,
+    typer.Argument(
+        metavar="MODEL", help="package.module:factory, called without arguments, or an .onnx file"
+    ),
 ]
 InputOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--input",
         help="shape of an input with its batch axis, as 1x784 or 1x16@int64; "
-        "once for each positional argument",
+        "once for each positional argument; an .onnx file declares its own",
     ),
 ]
 SkipOption = Annotated[list[str] | None, typer.Option(help="a layer to leave whole; repeatable")]
@@ -69,7 +78,7 @@ def _options(
 @app.command()
 def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     model: ModelArgument,
-    shapes: InputOption,
+    shapes: InputOption = None,
     weights: WeightsOption = None,
     skip: SkipOption = None,
     as_json: JsonOption = False,
@@ -78,7 +87,7 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     with shown_progress() as tell:
         tell("reading the model", 0, 1)
         inspection = coreprune.inspect(
-            model_of(model, weights), examples_of(shapes), skip=skip or ()
+            model_of(model, weights), examples_of(model, shapes), skip=skip or ()
         )
     if as_json:
         print_json(inspection.to_json())
@@ -103,9 +112,12 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
 @app.command()
 def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     model: ModelArgument,
-    shapes: InputOption,
+    shapes: InputOption = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="a new directory; needed to prune")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="a new directory, or the new .onnx file; needed to prune"
+        ),
     ] = None,
     weights: WeightsOption = None,
     keep: Annotated[
@@ -147,7 +159,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     seed: Annotated[int, typer.Option(help="fixes every random choice")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a smaller network into a new directory; read it back with coreprune.load."""
+    """Write a smaller network into a new directory, or a smaller .onnx file."""
     budgets = {
         "parameters": parameters,
         "flops": flops,
@@ -166,16 +178,16 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     if only_curve:
         with shown_progress() as tell:
             points = coreprune.curve(
-                model_of(model, weights), examples_of(shapes), progress=tell, **said
+                model_of(model, weights), examples_of(model, shapes), progress=tell, **said
             )
         _print_curve(points, as_json=as_json)
         return
     wanted = keep_of(keep or [], budgets, lossless=lossless)
-    target = _new_directory(output)
+    target = _new_target(output, model)
     with shown_progress() as tell:
         result = coreprune.prune(
             model_of(model, weights),
-            examples_of(shapes),
+            examples_of(model, shapes),
             keep=wanted,
             lossless=lossless,
             order=cast("Order | None", order),
@@ -190,15 +202,20 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     _print_summary(result, target)
 
 
-def _new_directory(output: Path | None) -> Path:
+def _new_target(output: Path | None, model: str) -> Path:
     """Where the result goes.
 
     Raises:
-        BadParameter: When that was not said.
+        BadParameter: When that was not said, or is no place for it.
     """
     if output is None:
-        raise typer.BadParameter("give --output DIRECTORY, or --curve to prune nothing")
-    check_target(output)
+        raise typer.BadParameter("give --output PLACE, or --curve to prune nothing")
+    if not is_file(model):
+        check_target(output)
+    elif output.suffix != ".onnx":
+        raise typer.BadParameter(f"give --output a name that ends in .onnx, not {output}")
+    elif output.exists() and Path(model).exists() and output.samefile(model):
+        raise typer.BadParameter(f"give --output another file than the original, {model}")
     return output
 
 

@@ -9,8 +9,9 @@ from coreprune.certificates.of_cut import certificate_of
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path, kept_at, path_of
 from coreprune.coresets.coreset import Selection, group_coreset
-from coreprune.coresets.moments import GroupMoments, Run
+from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.prices import PriceList, weighted_readers
+from coreprune.coresets.views import Run
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.cut import Cut, columns_of, entries_left, parts_of, shrink, widen
 from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
@@ -18,8 +19,7 @@ from coreprune.graph.ir import Graph, Parameters
 from coreprune.laws.space import QuerySpace
 from coreprune.progress import Progress
 from coreprune.result import GroupRecord
-from coreprune.shells.torch_module.postcondition import violation
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +62,7 @@ class Outcome:
     restored: tuple[Whole, ...] = ()
 
 
-def changed_by(outcome: Outcome, subject: Subject) -> dict[str, Tensor]:
+def changed_by(outcome: Outcome, subject: Network) -> dict[str, Tensor]:
     """The tensors that cuts have changed, by name.
 
     The rest is to come from the source: running the copy may have changed its buffers.
@@ -81,7 +81,7 @@ CutEach = Callable[[Outcome, IsSound | None], Outcome]
 """Cuts all groups, or those of which it is asked whether they are sound and told so."""
 
 
-def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
+def cut_soundly(subject: Network, plan: Plan, tell: Progress) -> Outcome:
     """Cut all groups; where that breaks the model, again one by one, restoring those that do.
 
     Args:
@@ -111,7 +111,7 @@ def cut_soundly(subject: Subject, plan: Plan, tell: Progress) -> Outcome:
 
 
 def checked(
-    subject: Subject, groups: Sequence[Group], cut_each: CutEach, *, tell: Progress
+    subject: Network, groups: Sequence[Group], cut_each: CutEach, *, tell: Progress
 ) -> Outcome:
     """What cutting gives, after a second pass without the groups that break the model.
 
@@ -150,16 +150,15 @@ def checked(
     return replace(outcome, restored=tuple(restored))
 
 
-def _violation(subject: Subject, outcome: Outcome) -> str | None:
-    for name in {name for cut in outcome.cuts for name in columns_of(cut.group)}:
+def _violation(subject: Network, outcome: Outcome) -> str | None:
+    columns = {name for cut in outcome.cuts for name in columns_of(cut.group)}
+    for name in columns:
         if not outcome.parameters[name].isfinite().all():
             return f"the new weights of its readers overflow {outcome.parameters[name].dtype}"
-    return violation(
-        subject.working,
-        subject.call,
-        small=outcome.parameters,
-        wide=widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
-        columns={name for cut in outcome.cuts for name in columns_of(cut.group)},
+    return subject.violation(
+        outcome.parameters,
+        widen(outcome.parameters, subject.graph.parameters, outcome.cuts),
+        columns=columns,
     )
 
 
@@ -169,13 +168,13 @@ def _cut_each(
     *,
     graph: Graph,
     tell: Progress,
-    is_sound: IsSound | None = None,
+    is_sound: IsSound | None,
 ) -> Outcome:
     """Cut the groups one after the other, each seeing the network as the earlier ones left it.
 
     A group whose cut is not sound stays as it was.
     """
-    run = plan.moments.start()
+    run = Run(plan.moments)
     for done, group in enumerate(plan.groups):
         tell("checking layer by layer" if is_sound else "cutting", done, len(plan.groups))
         own = parts_of(group, outcome.parameters, outcome.cuts)

@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from coreprune.errors import ArgumentError
 from coreprune.progress import Progress, silent
-from coreprune.shells.torch_module.calls import first_line
+from coreprune.shells.calls import first_line
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import unwrapped, with_tensors
+from coreprune.shells.torch_module.tensors import tensors_of
 from coreprune.training.acceleration import accelerator_or_default, student_of, teacher_of
 from coreprune.training.batches import Batch, batches_of, called, epochs, fingerprint
 from coreprune.training.loop import Task, Training, check_settings, is_positive, train
@@ -148,6 +148,7 @@ def finetune(  # noqa: PLR0913 (the public face: one argument a decision of the 
             student=student,
             batches=itertools.chain([first], batches),
             loss=loss,
+            judged=loss,
             held_back=kept,
             words="fine-tuning",
             identity={

@@ -3,18 +3,16 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from torch import nn
-
 from coreprune.graph.groups import passengers_of
 from coreprune.graph.partition import find_groups
+from coreprune.opening import Model, network_of
 from coreprune.result import Inspection, LayerRecord
-from coreprune.shells.torch_module.subject import prepare
 from coreprune.sizes.costs import parameter_cost
 
 
 def inspect(
-    model: nn.Module,
-    example_inputs: Any,  # noqa: ANN401
+    model: Model,
+    example_inputs: Any = None,  # noqa: ANN401
     *,
     skip: Collection[str] = (),
     example_kwargs: Mapping[str, Any] | None = None,
@@ -23,8 +21,9 @@ def inspect(
     """List every layer with the neurons that can be cut, or the reason why it stays whole.
 
     Args:
-        model: A module; it is not touched.
-        example_inputs: One tensor, or a tuple of positional arguments.
+        model: A module, or the path of an .onnx file; it is not touched.
+        example_inputs: One tensor, or a tuple of positional arguments; for a file it may be left
+            out.
         skip: Names of layers to leave whole, or of modules that hold such layers.
         example_kwargs: Keyword arguments of the forward pass.
         dynamic_shapes: Passed to `torch.export.export`.
@@ -35,6 +34,7 @@ def inspect(
     Raises:
         ArgumentError: When the example inputs do not run through the model, or `skip` names what is
             no layer.
+        FileFormatError: When a file is missing or damaged.
 
     Example:
         >>> import torch
@@ -44,7 +44,7 @@ def inspect(
         0: 100 neurons, read by 2
         2: left whole: its output leaves the network
     """
-    subject = prepare(
+    subject = network_of(
         model, example_inputs, example_kwargs=example_kwargs, dynamic_shapes=dynamic_shapes
     )
     partition = find_groups(subject.graph, skip=skip)
@@ -60,7 +60,7 @@ def inspect(
     layers = cut | {
         entry.name: LayerRecord(name=entry.name, reason=entry.reason) for entry in partition.whole
     }
-    trained = dict(subject.working.named_parameters())
+    trained = subject.trained
     whole = parameter_cost(partition.groups, trained).fixed
     numbers = sum(parameter.numel() for parameter in trained.values())
     return Inspection(

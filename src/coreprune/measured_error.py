@@ -1,14 +1,15 @@
-"""How far two models are apart on queries of a law."""
+"""How far two networks are apart on queries of a law."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from coreprune.shells.torch_module.calls import Call, run
-from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.calls import Call
+from coreprune.shells.network import Network
+from coreprune.shells.outputs import leaves_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +25,12 @@ class OutputChange:
     spread: float
 
 
-def output_change(
-    original: nn.Module, pruned: nn.Module, calls: Iterable[Call]
-) -> OutputChange | None:
-    """Run both models on the same calls.
+def output_change(original: Network, pruned: Network, calls: Iterable[Call]) -> OutputChange | None:
+    """Run both networks on the same calls.
 
     Args:
-        original: In evaluation mode.
-        pruned: Likewise.
+        original: The network.
+        pruned: The same network with other tensors.
         calls: At least one.
 
     Returns:
@@ -78,11 +77,11 @@ class _Sums:
         return math.sqrt(max(0.0, (self.square - explained) / self.numbers))
 
 
-def _flat(model: nn.Module, call: Call) -> Tensor:
+def _flat(model: Network, call: Call) -> Tensor:
     """The floating-point outputs of a call side by side, one row an example. Shape (b, outputs)."""
     leaves = [
         leaf.double().flatten(1) if leaf.ndim > 1 else leaf.double().reshape(-1, 1)
-        for leaf in leaves_of(run(model, call))
+        for leaf in leaves_of(model.run(call))
         if isinstance(leaf, Tensor) and leaf.is_floating_point()
     ]
     if not leaves:

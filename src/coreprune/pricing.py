@@ -3,11 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, get_args
 
-from torch import nn
-
 from coreprune.core.selection.paths import PATH_METHODS, PathMethod, follows_a_path
 from coreprune.errors import ArgumentError
 from coreprune.laws.calls import Law
+from coreprune.opening import Model
 from coreprune.progress import Progress, silent
 from coreprune.prospect import Options, survey
 from coreprune.sizes.curve import CurvePoint, price_curve
@@ -16,8 +15,8 @@ Saved = Literal["parameters", "flops", "bytes", "neurons"]
 
 
 def curve(  # noqa: PLR0913 (as the public face of prune)
-    model: nn.Module,
-    example_inputs: Any,  # noqa: ANN401
+    model: Model,
+    example_inputs: Any = None,  # noqa: ANN401
     *,
     saved: Saved = "parameters",
     method: PathMethod = "optimal",
@@ -32,7 +31,7 @@ def curve(  # noqa: PLR0913 (as the public face of prune)
     """What every size of a network is expected to cost in accuracy; nothing is cut.
 
     Args:
-        model: A module; it is not touched.
+        model: As in `prune`.
         example_inputs: As in `prune`.
         saved: What smaller networks are to save; decides which neurons go next.
         method: One that knows the price of a size: "optimal", "backward" or "forward".

@@ -3,16 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
-
 from coreprune.certificates.fast import network_certificate, range_exceeded
 from coreprune.certificates.network import NetworkChain, network_chain
 from coreprune.graph.groups import Group
+from coreprune.graph.ir import Parameters
 from coreprune.graph.partition import find_groups
 from coreprune.result import GroupRecord
-from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import copied
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +27,7 @@ class Proof:
     scope: str
 
 
-def chain_of(subject: Subject, groups: Sequence[Group]) -> NetworkChain | str:
+def chain_of(subject: Network, groups: Sequence[Group]) -> NetworkChain | str:
     """A whole network as a chain of layers, with those that the user leaves whole.
 
     Args:
@@ -63,7 +60,7 @@ def notes_on(proof: Proof, chain: NetworkChain | str) -> list[str]:
 
 
 def proof_of(
-    small: nn.Module,
+    small: Parameters,
     chain: NetworkChain | str,
     *,
     records: Iterable[GroupRecord],
@@ -72,7 +69,7 @@ def proof_of(
     """Bound how far a pruned network, as it is given back, is from the original.
 
     Args:
-        small: The pruned network, repaired or not.
+        small: The tensors of the pruned network, repaired or not.
         chain: The original, or why it is no chain.
         records: Of the groups that were cut.
         radius: Inputs of at most this norm count; None when none was planned for.
@@ -84,7 +81,7 @@ def proof_of(
         chain = "no radius was planned for its inputs"
     certificate, scope = network_certificate(
         chain,
-        tensors_of(copied(small)),
+        small,
         kept={record.name: record.kept for record in records},
         radius=radius or 0.0,
     )

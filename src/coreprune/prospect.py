@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
-from torch import nn
 
 from coreprune.core.coreset import Method, check_method
 from coreprune.core.selection.paths import follows_a_path
@@ -17,10 +16,9 @@ from coreprune.graph.partition import find_groups
 from coreprune.laws.calls import Law, make_ready
 from coreprune.laws.choice import choose_law
 from coreprune.laws.space import QuerySpace, query_space
+from coreprune.opening import Model, network_of
 from coreprune.progress import Progress
-from coreprune.shells.torch_module.flops import flops
-from coreprune.shells.torch_module.modules import nonfinite
-from coreprune.shells.torch_module.subject import Subject, prepare
+from coreprune.shells.network import Network
 from coreprune.sizes.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
 
 MOST = 2**14
@@ -55,7 +53,7 @@ class Prospect:
         notes: What a careful user should know.
     """
 
-    subject: Subject
+    subject: Network
     partition: Partition
     space: QuerySpace
     moments: GroupMoments
@@ -66,7 +64,7 @@ class Prospect:
 
 
 def survey(
-    model: nn.Module,
+    model: Model,
     example_inputs: Any,  # noqa: ANN401
     options: Options,
     *,
@@ -75,7 +73,7 @@ def survey(
     """Read a model, find its groups, and price their neurons where the method asks for it.
 
     Args:
-        model: A module; it is not touched.
+        model: A module, or the path of an .onnx file; it is not touched.
         example_inputs: As `coreprune.prune` takes them.
         options: What the user says.
         tell: Called as (what, done, of).
@@ -111,16 +109,16 @@ def survey(
 
 
 def read_groups(
-    model: nn.Module,
+    model: Model,
     example_inputs: Any,  # noqa: ANN401
     options: Options,
     *,
     tell: Progress,
-) -> tuple[Subject, Partition]:
+) -> tuple[Network, Partition]:
     """Read a model and find its groups.
 
     Args:
-        model: A module; it is not touched.
+        model: A module, or the path of an .onnx file; it is not touched.
         example_inputs: As `coreprune.prune` takes them.
         options: What the user says.
         tell: Called as (what, done, of).
@@ -134,7 +132,7 @@ def read_groups(
     """
     _check(options)
     tell("reading the model", 0, 1)
-    subject = prepare(
+    subject = network_of(
         model,
         example_inputs,
         example_kwargs=options.example_kwargs,
@@ -143,12 +141,12 @@ def read_groups(
     return subject, _partition(subject, options.skip)
 
 
-def _costs(subject: Subject, groups: Sequence[Group]) -> dict[str, Cost]:
+def _costs(subject: Network, groups: Sequence[Group]) -> dict[str, Cost]:
     """By the names of the budget's targets; what buffers hold costs nothing."""
-    trained = dict(subject.working.named_parameters())
+    trained = subject.trained
     return {
         "parameters": parameter_cost(groups, trained),
-        "flops": flop_cost(groups, subject.graph, total=flops(subject.working, subject.call)),
+        "flops": flop_cost(groups, subject.graph, total=subject.flops()),
         "bytes": byte_cost(groups, trained),
         "neurons": neuron_cost(groups),
     }
@@ -170,7 +168,7 @@ def _check(options: Options) -> None:
         )
 
 
-def _partition(subject: Subject, skip: Collection[str]) -> Partition:
+def _partition(subject: Network, skip: Collection[str]) -> Partition:
     """The groups of a model with sound values.
 
     Raises:
@@ -183,8 +181,8 @@ def _partition(subject: Subject, skip: Collection[str]) -> Partition:
     return partition
 
 
-def _with_moments(subject: Subject, partition: Partition) -> Partition:
-    """The groups whose moments fit into memory.
+def _with_moments(subject: Network, partition: Partition) -> Partition:
+    """The groups whose moments fit into memory, taps of convolutions counted.
 
     Raises:
         UnsupportedModelError: When there is none.
@@ -213,19 +211,19 @@ def _with_moments(subject: Subject, partition: Partition) -> Partition:
     return left
 
 
-def _check_values(subject: Subject) -> None:
+def _check_values(subject: Network) -> None:
     empty = [name for name, tensor in subject.graph.parameters.items() if tensor.is_meta]
     if empty:
         raise UnsupportedModelError(
             f"model has no values in {', '.join(empty)} (meta device); load its weights first"
         )
-    if strange := nonfinite(subject.working):
+    if strange := subject.nonfinite():
         raise UnsupportedModelError(
             f"model has NaN or infinite entries in {', '.join(strange)}; restore a sound checkpoint"
         )
 
 
-def _nothing_to_cut(subject: Subject, partition: Partition) -> str:
+def _nothing_to_cut(subject: Network, partition: Partition) -> str:
     layers = "; ".join(f"{entry.name}: {entry.reason}" for entry in partition.whole)
     notes = "; ".join(subject.graph.notes)
     export = f" torch.export failed on {notes}." if notes else ""

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from torch import nn
 
 from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
 from coreprune.certificates.network import NetworkChain
@@ -18,35 +18,30 @@ from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
 from coreprune.laws.calls import Law, drawn
-from coreprune.laws.lessons import lessons
 from coreprune.measured_error import output_change
+from coreprune.opening import Model
 from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
-from coreprune.queries.impressions import Impressions
 from coreprune.removal import NO_LAW, remove
-from coreprune.repair import Repair, Repaired
-from coreprune.repair import repair as teach
-from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
-from coreprune.shells.torch_module.calls import Call
+from coreprune.repair import Repair
+from coreprune.repairing import notes_on_repair, record_of, repaired_of
+from coreprune.result import GroupRecord, PruneResult, WholeRecord
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import copied, with_tensors
+from coreprune.shells.torch_module.tensors import tensors_of
 from coreprune.sizes.curve import price_curve
 
 Order = Literal["top_down", "bottom_up"]
 
-REPAIRED = 256
-"""Queries in a step of repair, where they are drawn."""
-
 MEASURED = 1024
-"""Fresh queries on which the outputs of both networks are compared."""
+"""Queries on which the outputs of both networks are compared: fresh ones where a law draws them."""
 
 
 def prune(  # noqa: PLR0913 (the public face: one argument a decision of the user)
-    model: nn.Module,
-    example_inputs: Any,  # noqa: ANN401
+    model: Model,
+    example_inputs: Any = None,  # noqa: ANN401
     *,
     keep: Keep | None = None,
     lossless: bool = False,
@@ -64,14 +59,17 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     """Replace the hidden layers of a trained network by coresets of their neurons, without data.
 
     Args:
-        model: A module; neither it nor its weights are touched.
+        model: A module, or the path of an .onnx file; neither it nor its weights are touched.
         example_inputs: One tensor, or a tuple of positional arguments, that runs through the model.
-            Only its shapes matter, and its norm unless `queries` is given.
+            Its size and signs set the radii and the scale of the default law; `Ball`, `Sphere`,
+            `Box` and `Samples` replace that. Of a file also a mapping by names; left out, inputs
+            are drawn by the shapes that it declares.
         keep: A share of neurons in (0, 1], a mapping from layer name to share (layers that it does
             not name stay whole), or a `Budget`.
         lossless: Instead of `keep`: remove what outputs do not depend on for inputs no larger than
             `queries` or the examples (neurons that never change, are read by nothing, or are told
-            by others) and leave the rest. Method, order, `round_to` and `repair` have no say.
+            by others) and leave the rest. `method` is not asked; order, `round_to` and `repair`
+            must be left out.
         method: "optimal" (least expected error, with optimal weights), "backward" or "forward" (its
             first step alone, or the other greedy order), "priority" (exact width, unbiased),
             "importance" (the paper's; the width is random, `keep` its expectation), "uniform" or
@@ -99,6 +97,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
 
     Raises:
         ArgumentError: When an argument breaks its rule.
+        FileFormatError: When a file is missing or damaged.
         UnsupportedModelError: When nothing can be cut, or weights are not finite.
 
     Example:
@@ -113,6 +112,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Coresets".
     """
     _check(keep, lossless=lossless, order=order, repair=repair)
+    _check_kind(model, repair=repair)
     if lossless and (order is not None or repair is not None or round_to != 1):
         raise ArgumentError(
             "lossless=True must be given without order, round_to and repair, since what it removes "
@@ -138,28 +138,27 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     plan = _whole_plan(prospect, method=method, order=order, seed=int(seed))
     chain = chain_of(subject, groups)
     outcome, proof = _cut(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
+    trained, original = subject.trained, subject.original
     changed = changed_by(outcome, subject)
-    small = with_tensors(subject.source, changed)
     repaired = None
     if repair is not None:
-        repaired = _repaired(prospect, small, settings=repair, tell=tell)
-        small = repaired.model
+        repaired = repaired_of(prospect, outcome, settings=repair, tell=tell)
+        changed = tensors_of(repaired.model)
     change = None
     if prices or repaired is not None:
         tell("measuring", 0, 1)
         fresh = _fresh(prospect, seed=int(seed) + 1, tell=tell)
-        change = output_change(subject.working, copied(small).eval(), fresh)
+        change = output_change(subject, subject.with_tensors(changed), fresh)
     if proof is None:
         tell("certifying", 0, 1)
         proof = proof_of(
-            small,
+            {**original, **changed},
             chain,
             records=outcome.records.values(),
             radius=plan.space.radii[groups[0].name],
         )
-    trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
     return PruneResult(
-        model=small,
+        model=subject.finished(changed),
         groups=tuple(
             outcome.records[group.name] for group in groups if group.name in outcome.records
         ),
@@ -178,7 +177,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         certificate=proof.certificate,
         certificate_radius=proof.radius,
         certificate_scope=proof.scope,
-        repair=None if repaired is None else _record_of(repaired),
+        repair=None if repaired is None else record_of(repaired),
         curve=price_curve(prices, prospect.costs, kind=_saved(keep), round_to=round_to),
         parameters_before=sum(tensor.numel() for tensor in trained.values()),
         parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
@@ -187,6 +186,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         notes=(
             *prospect.notes,
             *notes_on(proof, chain),
+            *notes_on_repair(repaired, repair),
             *(
                 f"{group.name}: no certificate: {reason}"
                 for group in groups
@@ -266,6 +266,19 @@ def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: obje
         )
 
 
+def _check_kind(model: Model, *, repair: object) -> None:
+    """Refuse what only modules can have.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
+    if repair is not None and isinstance(model, str | Path):
+        raise ArgumentError(
+            "repair needs derivatives, which an .onnx file does not give; prune the torch module "
+            "that it was exported from, or leave repair out and pass queries of your own"
+        )
+
+
 def _check_units(keep: Keep, prospect: Prospect) -> None:
     """Refuse a budget in the outputs' units where errors are not in them.
 
@@ -289,36 +302,10 @@ def _expected(records: Iterable[GroupRecord], prospect: Prospect) -> float | Non
 
 
 def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:
-    """Queries that chose nothing: of those that are dear to make one batch."""
+    """Queries that chose nothing, save for samples; of those that are dear to make one batch."""
     law = prospect.moments.law
-    if isinstance(law, BatchNormMatched):
-        law = replace(law, examples=min(law.examples, law.batch))
-    return drawn(law, prospect.subject, seed=seed, examples=MEASURED, tell=tell)
-
-
-def _repaired(
-    prospect: Prospect, small: nn.Module, *, settings: Repair, tell: Progress
-) -> Repaired:
-    """The pruned network, taught by the original on queries that chose nothing."""
-    law, seed = prospect.moments.law, prospect.moments.seed + 2
-    if isinstance(law, BatchNormMatched):  # dear to make: those that chose are seen again
-        seed = prospect.moments.seed
-    if isinstance(law, Impressions):  # in training its steps took most of the time for nothing
-        law = replace(law, steps=0)
-    held_back = settings.held_back
-    calls = lessons(law, prospect.subject, seed=seed, held_back=held_back, most=REPAIRED)
-    return teach(prospect.subject.source, small, calls, settings=settings, progress=tell)
-
-
-def _record_of(repaired: Repaired) -> RepairRecord:
-    return RepairRecord(
-        steps=repaired.steps,
-        best_step=repaired.best_step,
-        seconds=repaired.seconds,
-        loss_before=repaired.loss_before,
-        loss_after=repaired.loss_after,
-        stopped=repaired.stopped,
-    )
+    examples = 1 if isinstance(law, BatchNormMatched) else MEASURED
+    return drawn(law, prospect.subject, seed=seed, examples=examples, tell=tell)
 
 
 def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from coreprune.core.lossless import Reason
 from coreprune.coresets.lossless import lossless_cut, note_of, radii_behind, record_of
@@ -14,13 +14,12 @@ from coreprune.cutting import IsSound, Outcome, changed_by, checked
 from coreprune.graph.cut import Cut, parts_of, shrink
 from coreprune.graph.groups import Group, Whole
 from coreprune.laws.space import input_radii
+from coreprune.opening import Model
 from coreprune.progress import Progress
 from coreprune.proof import chain_of, notes_on, proof_of
 from coreprune.prospect import Options, read_groups
 from coreprune.result import PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import with_tensors
 
 NO_LAW = "none: the method needs no law"
 
@@ -28,7 +27,7 @@ NOTHING = "nothing can be removed without a loss: the model is as it was"
 
 
 def remove(
-    model: nn.Module,
+    model: Model,
     example_inputs: Any,  # noqa: ANN401
     options: Options,
     *,
@@ -37,7 +36,7 @@ def remove(
     """Remove the neurons that a network does not need; see `coreprune.prune(lossless=True)`.
 
     Args:
-        model: A module; it is not touched.
+        model: As `coreprune.prune` takes it.
         example_inputs: As `coreprune.prune` takes them.
         options: What the user says; the method is not asked.
         tell: Called as (what, done, of).
@@ -55,7 +54,7 @@ def remove(
     pass_ = _Removing(groups=groups, radii=radii, tell=tell)
     outcome = checked(subject, groups, pass_.remove_each, tell=tell)
     changed = changed_by(outcome, subject)
-    trained, original = dict(subject.working.named_parameters()), tensors_of(subject.source)
+    trained, original = subject.trained, subject.original
     records = [
         outcome.records[group.name] for group in partition.groups if group.name in outcome.records
     ]
@@ -67,17 +66,16 @@ def remove(
         )
         for record in records
     ]
-    small = with_tensors(subject.source, changed)
     tell("certifying", 0, 1)
     chain = chain_of(subject, partition.groups)
     proof = proof_of(
-        small,
+        {**original, **changed},
         chain,
         records=records,
         radius=radii.get(partition.groups[0].producer.weight),
     )
     return PruneResult(
-        model=small,
+        model=subject.finished(changed),
         groups=tuple(records),
         whole=tuple(
             WholeRecord(name=entry.name, reason=entry.reason)

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from coreprune.shells.onnx_file.record import save_file
 from coreprune.shells.torch_module.files import save
 from coreprune.sizes.curve import CurvePoint
 
@@ -233,7 +234,8 @@ class PruneResult:
     """The pruned model and how it came about.
 
     Attributes:
-        model: A module of the same class with smaller layers and the same names.
+        model: A module of the same class with smaller layers and the same names; of an .onnx file
+            what it holds, which `save` writes.
         groups: One record a group that was cut, in order of execution.
         whole: The layers that keep all their neurons, with the reasons.
         method: The method's name.
@@ -263,7 +265,7 @@ class PruneResult:
         notes: What a careful user should know about this run.
     """
 
-    model: nn.Module
+    model: Any
     groups: tuple[GroupRecord, ...]
     whole: tuple[WholeRecord, ...]
     method: str
@@ -316,17 +318,22 @@ class PruneResult:
             "notes": list(self.notes),
         }
 
-    def save(self, directory: str | Path) -> None:
-        """Write `weights.safetensors` and `coreprune.json` into a new directory, or nothing at all.
+    def save(self, target: str | Path) -> None:
+        """Write the pruned model and this record, or nothing at all.
 
         Args:
-            directory: Must not exist, or be empty; its parent must exist.
+            target: Of a module a new directory, which gets `weights.safetensors` and
+                `coreprune.json`. Of an .onnx file another file, which holds the record as well.
 
         Raises:
-            ArgumentError: When the directory is not new or cannot be written.
+            ArgumentError: When the target is not new or cannot be written.
             UnsupportedModelError: When the model's state holds more than parameters and buffers.
         """
-        save(self.model, Path(directory), record=self.to_json(), original=self.original_shapes)
+        record, shapes = self.to_json(), self.original_shapes
+        if isinstance(self.model, nn.Module):
+            save(self.model, Path(target), record=record, original=shapes)
+        else:
+            save_file(self.model, Path(target), record=record)
 
 
 def _finite(value: float | None) -> float | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from torch import Tensor, nn
 
+from coreprune.errors import ArgumentError
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 
 WeightsOption = Annotated[
@@ -15,14 +16,49 @@ WeightsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 
-def model_of(factory: str, weights: Path | None) -> nn.Module:
-    """What a factory makes, with the weights of a file where one is given."""
+def is_file(model: str) -> bool:
+    """Whether MODEL is the path of an .onnx file."""
+    return model.lower().endswith(".onnx")
+
+
+def model_of(name: str, weights: Path | None) -> nn.Module | Path:
+    """An .onnx file's path, or what a factory makes with the weights of a file where one is given.
+
+    Raises:
+        ArgumentError: When weights are given for a file.
+    """
+    if not is_file(name):
+        return module_of(name, weights)
+    if weights is not None:
+        raise ArgumentError(f"weights are in {name} itself; leave --weights out")
+    return Path(name)
+
+
+def module_of(factory: str, weights: Path | None) -> nn.Module:
+    """What a factory makes, with the weights of a file where one is given.
+
+    Raises:
+        ArgumentError: When an .onnx file is named instead.
+    """
+    if is_file(factory):
+        raise ArgumentError(
+            f"{factory} is an .onnx file, which this command does not read yet; name the factory "
+            "of the module that it was exported from"
+        )
     model = build(factory)
     if weights is not None:
         load_weights(model, weights)
     return model
 
 
-def examples_of(shapes: list[str]) -> tuple[Tensor, ...]:
-    """A seeded input for every shape."""
-    return tuple(example_input(shape) for shape in shapes)
+def examples_of(model: str, shapes: list[str] | None) -> tuple[Tensor, ...] | None:
+    """A seeded input for every shape; None for a file that declares its own.
+
+    Raises:
+        BadParameter: When a module is given no shape.
+    """
+    if shapes:
+        return tuple(example_input(shape) for shape in shapes)
+    if is_file(model):
+        return None
+    raise typer.BadParameter("give --input SHAPE, as 1x784: a module does not tell its inputs")

@@ -16,8 +16,8 @@ from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space
 from coreprune.result import Certified
 from coreprune.shells.torch_module.files import RECORD, load, read_record, tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import unwrapped
+from coreprune.shells.torch_module.tensors import tensors_of
 
 AGAIN = 1e-3
 """Of a stored certificate: by how much what is proven again may exceed it, since sums are not

@@ -7,7 +7,7 @@ import torch
 import typer
 
 from coreprune.option_values import array_of, space_of
-from coreprune.shared_options import JsonOption, WeightsOption, examples_of, model_of
+from coreprune.shared_options import JsonOption, WeightsOption, examples_of, module_of
 from coreprune.shells.torch_module.checkpoint import build
 from coreprune.terminal import complain, print_json, shown_progress
 from coreprune.verification import verify_saved
@@ -46,11 +46,11 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     with shown_progress() as tell:
         tell("certifying", 0, 1)
         found = verify_saved(
-            model_of(model, weights),
+            module_of(model, weights),
             pruned,
             into=build(model),
             space=space,
-            example_inputs=examples_of(shapes) if shapes else None,
+            example_inputs=examples_of(model, shapes) if shapes else None,
             samples=None if samples is None else torch.as_tensor(array_of(samples)),
             radius=around,
             effort=effort,

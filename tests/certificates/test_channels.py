@@ -17,8 +17,8 @@ from coreprune.certificates.of_cut import certificate_of
 from coreprune.graph.cut import Cut, shrink
 from coreprune.graph.partition import find_groups
 from coreprune.laws.space import query_space
-from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.subject import prepare
+from coreprune.shells.torch_module.tensors import tensors_of
 
 STEPS = 25
 

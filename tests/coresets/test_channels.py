@@ -7,6 +7,7 @@ from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
 from coreprune import Samples, prune
 from coreprune.coresets.moments import GroupMoments
+from coreprune.coresets.views import Run
 from coreprune.graph.partition import find_groups
 from coreprune.shells.torch_module.subject import prepare
 
@@ -33,7 +34,7 @@ def test_moments_are_those_of_all_patches_borders_included():
     subject = prepare(net, x[:2])
     groups = find_groups(subject.graph).groups
     moments = GroupMoments(subject, groups, law=Samples(x), seed=0)
-    (got,) = moments.start().of(groups[0], subject.graph.parameters)
+    (got,) = Run(moments).of(groups[0], subject.graph.parameters)
     h = net.r(net.n(net.a(x))).detach().double()
     rows = F.unfold(h, 3, padding=1, stride=2).mT.flatten(0, 1)
     torch.testing.assert_close(got.mean, rows.mean(0))

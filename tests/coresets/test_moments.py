@@ -10,6 +10,7 @@ from coreprune import Gaussian, Impressions, Samples, prune
 from coreprune.core.selection.paths import Reader, solved
 from coreprune.coresets import moments as module
 from coreprune.coresets.moments import GroupMoments
+from coreprune.coresets.views import Run
 from coreprune.graph.cut import Cut, shrink
 from coreprune.graph.partition import find_groups
 from coreprune.shells.torch_module.subject import prepare
@@ -43,7 +44,7 @@ def moments_for(model: nn.Module, example: Tensor, law: Gaussian | None):
 def test_a_chain_has_closed_forms_that_agree_with_running_it():
     model, law = chain(), Gaussian(0.5)
     subject, groups, moments = moments_for(model, torch.randn(2, 3, 4).double(), law)
-    run = moments.start()
+    run = Run(moments)
     x = law.sample((200_000, 12), generator=torch.Generator().manual_seed(1)).double()
     first = model[2](model[1](x))
     closed = run.of(groups[0], subject.graph.parameters)[0]
@@ -60,7 +61,7 @@ def test_a_block_in_a_residual_sum_is_sampled():
     torch.manual_seed(0)
     model = Residual()
     subject, groups, moments = moments_for(model, torch.randn(3, 6), Gaussian())
-    got = moments.start().of(groups[0], subject.graph.parameters)[0]
+    got = Run(moments).of(groups[0], subject.graph.parameters)[0]
     x = torch.randn(100_000, 6, generator=torch.Generator().manual_seed(1))
     h = torch.relu(model.inner(torch.tanh(model.first(x)))).double()
     assert moments.words().endswith("sampled")
@@ -71,7 +72,7 @@ def test_a_block_in_a_residual_sum_is_sampled():
 def test_later_groups_see_what_earlier_cuts_left():
     model = chain()
     subject, groups, moments = moments_for(model, torch.randn(2, 3, 4).double(), Gaussian())
-    run = moments.start()
+    run = Run(moments)
     run.of(groups[0], subject.graph.parameters)
     run.cut(groups[0], torch.arange(10))
     assert run.of(groups[0], subject.graph.parameters)[0].mean.shape == (10,)
@@ -159,7 +160,7 @@ def test_batch_normalisations_tell_what_inputs_are_like():
     x = inputs_far_from_standard(4000, 0)
     model = normalised(x)
     subject, groups, moments = moments_for(model, x[:2], None)
-    got = moments.start().of(groups[0], subject.graph.parameters)[0]
+    got = Run(moments).of(groups[0], subject.graph.parameters)[0]
     h = model[2](model[1](model[0](x))).detach().double()
     torch.testing.assert_close(got.mean, h.mean(0), rtol=0.1, atol=0.1)
     assert "matched to the running statistics" in moments.words()
@@ -181,7 +182,7 @@ def test_matched_moments_prune_better_than_standard_ones():
 def follow(net: nn.Module, x: Tensor, law, kept: int):
     """The views of the second group before and after the first is cut, and the cut network."""
     subject, groups, moments = moments_for(net, x, law)
-    run, parameters = moments.start(), subject.graph.parameters
+    run, parameters = Run(moments), subject.graph.parameters
     before = run.views(groups[1], parameters)
     views = run.views(groups[0], parameters)
     readers = [Reader(view.weights, view.moments) for view in views]
@@ -268,7 +269,7 @@ def test_fitting_the_original_beats_fitting_each_layer_for_itself(law, monkeypat
     )  # fmt: skip
     joint = prune(net, torch.randn(2, 8), keep=0.4, queries=law).measured_error
     monkeypatch.setattr(
-        "coreprune.coresets.moments.refitted", lambda cross, _: torch.zeros_like(cross)
+        "coreprune.coresets.views.refitted", lambda cross, _: torch.zeros_like(cross)
     )
     alone = prune(net, torch.randn(2, 8), keep=0.4, queries=law).measured_error
     assert joint < 0.98 * alone

@@ -212,6 +212,25 @@ def test_skipped_layers_stay_whole(skip):
     assert reason(partition, "a") == "named in skip"
 
 
+@pytest.mark.parametrize(("skip", "other"), [("a", "d"), ("d", "a")])
+def test_what_multiplies_a_skipped_layer_stays_whole_as_well(skip, other):
+    nodes = (
+        A,
+        RELU,
+        Affine(name="d", input="x", output="e", weight="d.weight"),
+        Multiply(inputs=("g", "e"), output="m"),
+        dataclasses.replace(B, input="m"),
+    )
+    whole = graph(*nodes, outputs=("y",), e=(7, 4), m=(7, 4))
+    whole = dataclasses.replace(whole, parameters=PARAMETERS | {"d.weight": torch.zeros(4, 3)})
+    (group,) = find_groups(whole).groups
+    assert (group.producer.name, [gate.name for gate in group.gates]) == ("a", ["d"])
+    partition = find_groups(whole, skip=[skip])
+    assert not partition.groups
+    assert reason(partition, skip) == "named in skip"
+    assert reason(partition, other) == f"it is multiplied by {skip}, which skip names"
+
+
 @pytest.mark.parametrize("skip", [["A"], ["a.weight"], ["relu"], "a"])
 def test_skip_must_name_layers(skip):
     with pytest.raises(ArgumentError, match="skip"):

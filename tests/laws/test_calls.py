@@ -20,15 +20,9 @@ from coreprune import (
     Sphere,
     prune,
 )
-from coreprune.laws.calls import (
-    MOST,
-    calls_of,
-    drawn,
-    first_points,
-    input_values,
-    only_input,
-)
-from coreprune.shells.torch_module.calls import Call, batch_size
+from coreprune.graph.inputs import first_points, input_values
+from coreprune.laws.calls import MOST, calls_of, drawn, only_input
+from coreprune.shells.calls import Call, batch_size
 from coreprune.shells.torch_module.subject import prepare
 
 LAWS = {

@@ -38,6 +38,13 @@ def test_every_output_counts_the_same_whatever_its_units():
 
 def test_a_constant_output_has_a_unit_of_its_own():
     assert scales_of([[torch.ones(4, 2)]]) == [1.0]
+    assert scales_of([[torch.full((4, 7), 0.1)], [torch.full((3, 7), 0.1)]]) == [1.0]
+
+
+def test_units_are_the_variances_over_all_calls():
+    calls = [[1e3 + draw(50, 4)], [1e3 + 2 * draw(20, 4, seed=1)], [1e3 + draw(1, 4)]]
+    pooled = torch.cat([tensor.flatten().double() for (tensor,) in calls])
+    assert scales_of(calls) == pytest.approx([float(pooled.var(correction=0))])
 
 
 def test_a_high_temperature_is_a_squared_difference_of_centred_logits():

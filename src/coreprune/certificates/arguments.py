@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from coreprune.certificates.precision import named
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.groups import Group
-from coreprune.shells.torch_module.calls import run
-from coreprune.shells.torch_module.modules import nonfinite, unwrapped
-from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.outputs import leaves_of
+from coreprune.shells.torch_module.modules import unwrapped
 from coreprune.shells.torch_module.subject import Subject, prepare
 
 
@@ -60,7 +59,7 @@ def subject_of(
         UnsupportedModelError: When weights are NaN or infinite.
     """
     subject = prepare(model, example, example_kwargs=kwargs)
-    if strange := nonfinite(subject.working):
+    if strange := subject.nonfinite():
         raise UnsupportedModelError(
             f"{name} has NaN or infinite entries in {', '.join(strange)}; "
             "restore a sound checkpoint"
@@ -102,7 +101,7 @@ def check_same_ends(first: Subject, second: Subject) -> None:
         ArgumentError: Naming both shapes.
     """
     shapes = [
-        [tuple(leaf.shape) for leaf in leaves_of(run(subject.working, subject.call))
+        [tuple(leaf.shape) for leaf in leaves_of(subject.run(subject.call))
          if isinstance(leaf, Tensor)]
         for subject in (first, second)
     ]  # fmt: skip

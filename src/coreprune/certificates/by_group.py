@@ -19,7 +19,7 @@ from coreprune.graph.groups import Group
 from coreprune.graph.runs import links_of, precision_of, runs_of
 from coreprune.queries.bounded import query_set_of, words_of
 from coreprune.result import Certified, CertifiedGroup
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,7 +30,7 @@ class RunLayers:
     precision: torch.dtype
 
 
-def runs_by_name(subject: Subject, groups: Sequence[Group]) -> dict[str, RunLayers]:
+def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLayers]:
     """The runs of a network.
 
     Args:

@@ -12,6 +12,7 @@ from coreprune.core.chain_range import preactivations
 from coreprune.core.elementwise import Activation, compose
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.groups import Group
+from coreprune.graph.inputs import input_values
 from coreprune.graph.ir import (
     Elementwise,
     Graph,
@@ -23,10 +24,9 @@ from coreprune.graph.ir import (
 )
 from coreprune.graph.layer import activation_of
 from coreprune.graph.runs import Run, links_of, precision_of, runs_of
-from coreprune.laws.calls import input_values, only_input
-from coreprune.shells.torch_module.calls import run as run_call
-from coreprune.shells.torch_module.outputs import leaves_of
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.laws.calls import only_input
+from coreprune.shells.network import Network
+from coreprune.shells.outputs import leaves_of
 
 NO_CHAIN = "its layers are not one plain chain from the input to the output"
 
@@ -50,7 +50,7 @@ class NetworkChain:
     precision: torch.dtype
 
 
-def network_chain(subject: Subject, groups: Sequence[Group]) -> NetworkChain | str:
+def network_chain(subject: Network, groups: Sequence[Group]) -> NetworkChain | str:
     """Read a network as a chain and compare the two on random queries.
 
     Args:
@@ -124,14 +124,14 @@ def _ending(graph: Graph, run: Run) -> Activation | None:
     return compose(*passed)
 
 
-def _computes(chain: NetworkChain, subject: Subject) -> bool:
+def _computes(chain: NetworkChain, subject: Network) -> bool:
     """Whether the network gives what the chain gives, as far as its precision tells."""
     image = subject.call.tensors()[0]
     generator = Generator().manual_seed(0)
     x = torch.randn(image.shape, generator=generator).to(image)
     given = [
         leaf
-        for leaf in leaves_of(run_call(subject.working, subject.call.with_tensor(x)))
+        for leaf in leaves_of(subject.run(subject.call.with_tensor(x)))
         if isinstance(leaf, Tensor)
     ]
     z = preactivations(chain.links, x.detach().cpu().double().flatten(1))

@@ -18,6 +18,12 @@ from coreprune.core.query_set import QuerySet
 from coreprune.core.rounding import gamma
 
 
+def _offsets(taps: Sequence[NeuronSums], pattern: Tensor, offsets: Tensor) -> Tensor:
+    """γ_i0 and the constants of the taps of one pattern. Shape (terms, k)."""
+    inside = [tap.offsets for tap, valid in zip(taps, pattern.tolist(), strict=True) if valid]
+    return torch.stack([offsets.double(), *inside])
+
+
 def restricted(taps: Sequence[NeuronSums], pattern: Tensor, offsets: Tensor) -> NeuronSums:
     """The sums over the taps of one pattern.
 
@@ -31,8 +37,7 @@ def restricted(taps: Sequence[NeuronSums], pattern: Tensor, offsets: Tensor) -> 
     """
     inside = [tap for tap, valid in zip(taps, pattern.tolist(), strict=True) if valid]
     blocks = [block for tap in inside for block in tap.blocks]
-    total = torch.stack([offsets.double(), *(tap.offsets for tap in inside)]).sum(0)
-    return neuron_sums(blocks, total)
+    return neuron_sums(blocks, _offsets(taps, pattern, offsets).sum(0))
 
 
 def joint_bounds(
@@ -53,7 +58,7 @@ def joint_bounds(
         effort: Of the certificate of each pattern.
 
     Returns:
-        The bounds. Shape (P, k).
+        The bounds, rounding of the constants' sums included. Shape (P, k).
 
     Raises:
         ArgumentError: When an activation overflows on the space.
@@ -72,7 +77,12 @@ def joint_bounds(
         [1.41, 1.0]
     """
     bounds = [
-        certificate(restricted(taps, pattern, offsets), space, effort=effort).bound
+        certificate(
+            restricted(taps, pattern, offsets),
+            space,
+            effort=effort,
+            slack=gamma(len(taps) + 1) * _offsets(taps, pattern, offsets).abs().sum(0),
+        ).bound
         if pattern.any()
         else offsets.double().abs()
         for pattern in patterns

@@ -15,7 +15,7 @@ from coreprune.core.selection.paths import Reader, follows_a_path, solved
 from coreprune.core.sensitivity import sensitivities, slope_sensitivities
 from coreprune.core.subset import WeightedSubset, reweighted
 from coreprune.core.taps import columns
-from coreprune.coresets.moments import View
+from coreprune.coresets.views import View
 from coreprune.graph.cut import Cut, placed
 from coreprune.graph.groups import Group, passengers_of
 from coreprune.graph.ir import Parameters

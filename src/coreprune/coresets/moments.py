@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,29 +11,22 @@ from coreprune.core.moments import (
     Isotropic,
     Moments,
     MomentSum,
-    activation_moments,
     affine_moments,
     matched,
     recovered_inputs,
-    restricted,
-    uncentred,
 )
-from coreprune.core.reconstruction import refitted
-from coreprune.core.taps import columns
 from coreprune.graph.cut import Cut, columns_read, entries_left, parts_of
-from coreprune.graph.groups import Consumer, Group
+from coreprune.graph.groups import Group
+from coreprune.graph.inputs import input_values
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
-from coreprune.laws.calls import Law, drawn, input_values
+from coreprune.laws.calls import Law, drawn
 from coreprune.laws.chains import chained, remembers
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
-from coreprune.shells.torch_module.calls import Call, batch_size, run
-from coreprune.shells.torch_module.layer_inputs import watch_inputs
-from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.modules import with_tensors
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.calls import Call, batch_size
+from coreprune.shells.network import Network
 
 ROWS_A_NEURON, LEAST_ROWS = 10, 10_000
 """Activations sampled for every neuron of the widest group, and in all: fewer cost accuracy."""
@@ -45,25 +37,6 @@ KEPT = 2**28
 
 SMALLEST = 1e-30
 """The least variance of inputs that are drawn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class View:
-    """A group as one reader sees it.
-
-    Attributes:
-        weights: W in float64: what of the neurons as they are now comes nearest to what the reader
-            got from the original. Shape (k, n taps).
-        moments: Of the neurons, tap by tap; about zero instead of the mean for a reader without a
-            place for a constant.
-        taps: How many columns each neuron has.
-        offset: What the reader's bias has to gain besides, in float64. Shape (k,).
-    """
-
-    weights: Tensor
-    moments: Moments
-    taps: int
-    offset: Tensor
 
 
 class GroupMoments:
@@ -78,7 +51,7 @@ class GroupMoments:
     """
 
     def __init__(
-        self, subject: Subject, groups: Sequence[Group], *, law: Law | None, seed: int
+        self, subject: Network, groups: Sequence[Group], *, law: Law | None, seed: int
     ) -> None:
         self.subject, self.groups, self.seed = subject, groups, seed
         self.is_matched = law is None
@@ -117,10 +90,6 @@ class GroupMoments:
         z = affine_moments(layer.points, layer.bias, inputs)
         return z if not self.is_matched or layer.seen is None else matched(z, *layer.seen)
 
-    def start(self) -> "Run":
-        """A fresh pass over the groups, before anything is cut."""
-        return Run(self)
-
     def from_samples(self, group: Group) -> tuple[Moments, ...]:
         """The empirical moments of a group in the original network, one for each consumer."""
         if self.sampled is None:
@@ -148,7 +117,7 @@ class GroupMoments:
         groups = [group for group in self.groups if group.name not in self.closed]
         read = {group.name: columns_read(group) for group in groups}
         sums = {(name, weight): MomentSum() for name, own in read.items() for weight in own}
-        readers = {weight: self.subject.graph.parameters[weight] for _, weight in sums}
+        readers = {weight for _, weight in sums}
 
         def see(weight: str, batch: Tensor) -> None:
             for name, own in read.items():
@@ -156,8 +125,7 @@ class GroupMoments:
                     sums[name, weight].add(batch[..., own[weight]])
 
         for call in self.calls(groups):
-            with watch_inputs(readers, see):
-                run(self.subject.working, call)  # the law itself may run the model between calls
+            self.subject.read(call, readers, see)
             if min(total.count for total in sums.values()) >= _rows_wanted(groups):
                 break
         self.few = _few(groups, sums)
@@ -192,9 +160,8 @@ class GroupMoments:
             for name, tensor in parameters.items()
             if tensor is not self.subject.graph.parameters[name]
         }
-        cut = with_tensors(self.subject.working, changed)
-        tensors = tensors_of(cut)
-        present = {name: tensors[name] for name in names}
+        cut = self.subject.with_tensors(changed)
+        present = {name: parameters[name] for name in names}
         sums = {name: (MomentSum(), CrossSum()) for name in names}
         before: dict[str, Tensor] = {}
 
@@ -208,11 +175,9 @@ class GroupMoments:
             sums[name][1].add(lack, rows[:, own[name]])
 
         for call in self.calls([group]):
-            with watch_inputs(original, keep):
-                run(self.subject.working, call)
+            self.subject.read(call, names, keep)
             try:
-                with watch_inputs(present, compare):
-                    run(cut, call)
+                cut.read(call, names, compare)
             except Exception:  # noqa: BLE001 (widths fixed in the user's code may raise anything)
                 return None
             if min(total.count for total, _ in sums.values()) >= _rows_wanted([group]):
@@ -234,81 +199,7 @@ class GroupMoments:
         return found
 
 
-class Run:
-    """Views as cuts go on: what reads a cut group sees the neurons that are left."""
-
-    def __init__(self, source: GroupMoments) -> None:
-        self.source = source
-        self.known: dict[str, tuple[Moments, ...]] = {}
-        self.rank = {group.name: position for position, group in enumerate(source.groups)}
-        self.cuts: list[int] = []
-
-    def views(
-        self, group: Group, parameters: Parameters, cuts: Sequence[Cut] = ()
-    ) -> tuple[View, ...]:
-        """One for each consumer, through the passengers on its way.
-
-        Where moments are sampled and layers before the group have been cut, what the consumers got
-        in the original is fitted by the neurons as they are now: errors do not add up. That holds
-        of what else a consumer reads, too. Nothing is fitted to a network that a cut broke.
-
-        Args:
-            group: The group.
-            parameters: The network's tensors as earlier cuts left them.
-            cuts: These cuts.
-        """
-        own = parts_of(group, parameters, cuts)
-        sums = None
-        if group.name not in self.source.closed and self._follows_a_cut(group):
-            sums = self.source.against(group, parameters, cuts)
-        if sums is None:
-            moments = self.of(group, own)
-            return tuple(
-                _plain(consumer, seen, own)
-                for consumer, seen in zip(group.consumers, moments, strict=True)
-            )
-        return tuple(
-            _fitted(consumer, sums[consumer.affine.weight], own) for consumer in group.consumers
-        )
-
-    def of(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
-        """The moments of the neurons as each consumer sees them."""
-        if group.name not in self.known:
-            self.known[group.name] = (
-                self._closed(group, parameters)
-                if group.name in self.source.closed
-                else self.source.from_samples(group)
-            )
-        return self.known[group.name]
-
-    def cut(self, group: Group, indices: Tensor) -> None:
-        """Tell that only these neurons of a group are left."""
-        self.cuts.append(self.rank[group.name])
-        if group.name in self.known:
-            self.known[group.name] = tuple(
-                restricted(moments, columns(indices, consumer.taps))
-                for consumer, moments in zip(group.consumers, self.known[group.name], strict=True)
-            )
-
-    def _follows_a_cut(self, group: Group) -> bool:
-        return any(rank < self.rank[group.name] for rank in self.cuts)
-
-    def _closed(self, group: Group, parameters: Parameters) -> tuple[Moments, ...]:
-        producer = group.producer
-        layers = [layer_of(group, consumer, parameters) for consumer in group.consumers]
-        inputs: Moments | Isotropic
-        if producer.weight in self.source.feeders:
-            feeder, position = self.source.feeders[producer.weight]
-            inputs = self.of(feeder, parameters)[position]
-        else:
-            inputs = self.source.input_moments(layers)
-        return tuple(
-            activation_moments(self.source.before_activation(layer, inputs), layer.activation)
-            for layer in layers
-        )
-
-
-def recalled_law(subject: Subject, groups: Sequence[Group]) -> Gaussian | None:
+def recalled_law(subject: Network, groups: Sequence[Group]) -> Gaussian | None:
     """The inputs that a batch normalisation behind the first layer remembers, None without one."""
     graph = subject.graph
     for group in groups:
@@ -323,25 +214,6 @@ def recalled_law(subject: Subject, groups: Sequence[Group]) -> Gaussian | None:
                     )
                     return Gaussian(max(inputs.variance, SMALLEST) ** 0.5, mean=inputs.mean)
     return None
-
-
-def _plain(consumer: Consumer, moments: Moments, parameters: Parameters) -> View:
-    weights = parameters[consumer.affine.weight].double().flatten(1)
-    own = moments if consumer.free_bias else uncentred(moments)
-    offset = weights.new_zeros(len(weights))
-    return View(weights=weights, moments=own, taps=consumer.taps, offset=offset)
-
-
-def _fitted(consumer: Consumer, sums: tuple[MomentSum, CrossSum], parameters: Parameters) -> View:
-    present, lost = sums
-    weights = parameters[consumer.affine.weight].double().flatten(1)
-    moments, mean, cross = present.moments(), lost.mean(), lost.covariance()
-    if not consumer.free_bias:
-        cross = cross + torch.outer(mean, moments.mean)
-        moments, mean = uncentred(moments), torch.zeros_like(mean)
-    correction = refitted(cross, moments)
-    offset = mean - correction @ moments.mean
-    return View(weights=weights + correction, moments=moments, taps=consumer.taps, offset=offset)
 
 
 def _rows_wanted(groups: Sequence[Group]) -> int:

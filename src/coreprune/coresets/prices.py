@@ -10,12 +10,12 @@ from torch import Tensor
 
 from coreprune.core.reconstruction import Path
 from coreprune.core.selection.paths import PathMethod, Reader, path_of
-from coreprune.coresets.moments import GroupMoments, View
+from coreprune.coresets.moments import GroupMoments
+from coreprune.coresets.views import Run, View
 from coreprune.laws.calls import drawn, only_input
 from coreprune.progress import Progress, silent
-from coreprune.shells.torch_module.calls import Call, batch_size, run
-from coreprune.shells.torch_module.outputs import leaves_of
-from coreprune.shells.torch_module.responses import output_metrics
+from coreprune.shells.calls import Call, batch_size
+from coreprune.shells.outputs import leaves_of
 from coreprune.sizes.allocation import Price
 
 EXAMPLES, PICTURES = 1024, 256
@@ -72,7 +72,7 @@ def price_list(moments: GroupMoments, method: PathMethod, *, tell: Progress = si
         One of each for every group.
     """
     tell("pricing every size", 0, len(moments.groups) + 1)
-    answer, run = responses(moments), moments.start()
+    answer, run = responses(moments), Run(moments)
     parameters = moments.subject.graph.parameters
     paths = {}
     for done, group in enumerate(moments.groups, start=1):
@@ -108,12 +108,7 @@ def responses(moments: GroupMoments) -> Responses:
     calls = drawn(moments.law, moments.subject, seed=moments.seed, examples=examples)
     first = next(calls)
     outputs = _outputs_of_one(moments, first)
-    try:
-        metrics = output_metrics(
-            moments.subject.working, itertools.chain([first], calls), weights, seed=moments.seed
-        )
-    except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
-        metrics = {}
+    metrics = moments.subject.metrics(itertools.chain([first], calls), weights, seed=moments.seed)
     finite = all(bool(metric.isfinite().all()) for metric in metrics.values())
     if not outputs or not finite or not any(bool(metric.any()) for metric in metrics.values()):
         unit = {
@@ -138,7 +133,7 @@ def weighted_readers(views: Sequence[View], roots: Sequence[Tensor]) -> list[Rea
 
 def _outputs_of_one(moments: GroupMoments, call: Call) -> int:
     """How many floating-point numbers the network gives for one example."""
-    leaves = leaves_of(run(moments.subject.working, call))
+    leaves = leaves_of(moments.subject.run(call))
     numbers = sum(
         leaf.numel() for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()
     )

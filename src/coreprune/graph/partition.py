@@ -42,18 +42,29 @@ def find_groups(graph: Graph, *, skip: Collection[str] = ()) -> Partition:
     for node in graph.nodes:
         if search.is_depthwise(node) or node in {gate for one in groups for gate in one.gates}:
             continue  # it rides, or follows a layer that is left whole
-        if isinstance(node, Linear) and node.name in skipped:
-            whole.append(Whole(name=node.name, reason="named in skip"))
-        elif isinstance(node, Linear):
-            try:
-                groups.append(search.group(node))
-            except BlockedError as blocked:
-                whole.append(Whole(name=node.name, reason=str(blocked)))
+        if isinstance(node, Linear):
+            found = _found(search, node, skipped)
+            (groups if isinstance(found, Group) else whole).append(found)  # type: ignore[arg-type]
         elif isinstance(node, Opaque) and node.parameters:
             whole.append(Whole(name=node.name, reason=f"{node.operator} is not cut"))
     whole.extend(_followers(search, groups))
     unique = {entry.name: entry for entry in reversed(whole)}
     return Partition(groups=tuple(groups), whole=tuple(reversed(unique.values())), names=names)
+
+
+def _found(search: Search, node: Linear, skipped: Collection[str]) -> Group | Whole:
+    """A layer's group, or why it stays whole."""
+    if node.name in skipped:
+        return Whole(name=node.name, reason="named in skip")
+    try:
+        group = search.group(node)
+    except BlockedError as blocked:
+        return Whole(name=node.name, reason=str(blocked))
+    members = (group.producer.name, *(gate.name for gate in group.gates))
+    if staying := [name for name in members if name in skipped]:
+        reason = f"it is multiplied by {', '.join(staying)}, which skip names"
+        return Whole(name=node.name, reason=reason)
+    return group
 
 
 def _named(skip: Collection[str], names: Collection[str]) -> frozenset[str]:

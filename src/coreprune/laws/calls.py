@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
-from coreprune.graph.ir import Affine, Elementwise, Graph, Reshape
+from coreprune.graph.inputs import first_points
 from coreprune.laws.matched import matched_calls
 from coreprune.progress import Progress, silent
 from coreprune.queries.ball import Ball
@@ -18,9 +18,9 @@ from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Conviction, Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
-from coreprune.shells.torch_module.calls import Call, batch_size, first_line, run
-from coreprune.shells.torch_module.outputs import leaves_of
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.calls import Call, batch_size, first_line
+from coreprune.shells.network import Network
+from coreprune.shells.outputs import leaves_of
 
 FEWEST, MOST, NUMBERS = 32, 1024, 2**20
 """Queries in one call, where the model takes such batches: as many as hold so many numbers."""
@@ -40,7 +40,7 @@ def only_input(call: Call) -> Tensor | None:
 
 def calls_of(
     law: Law,
-    subject: Subject,
+    subject: Network,
     *,
     seed: int,
     most: int = MOST,
@@ -76,7 +76,7 @@ def calls_of(
 
 
 def drawn(
-    law: Law, subject: Subject, *, seed: int, examples: int, tell: Progress = silent
+    law: Law, subject: Network, *, seed: int, examples: int, tell: Progress = silent
 ) -> Iterator[Call]:
     """The first calls of a law, until they hold so many examples or the law has no more."""
     count = 0
@@ -87,7 +87,7 @@ def drawn(
             return
 
 
-def make_ready(law: Law, subject: Subject, *, seed: int, tell: Progress) -> None:
+def make_ready(law: Law, subject: Network, *, seed: int, tell: Progress) -> None:
     """Make the queries that take long, so that whoever asks for them later has them at once.
 
     Args:
@@ -104,7 +104,7 @@ def make_ready(law: Law, subject: Subject, *, seed: int, tell: Progress) -> None
             pass
 
 
-def drawn_calls(subject: Subject, sample: Sample, *, most: int = MOST) -> Iterator[Call]:
+def drawn_calls(subject: Network, sample: Sample, *, most: int = MOST) -> Iterator[Call]:
     """Without end, calls with every floating-point input drawn anew, in large batches if they run.
 
     Args:
@@ -135,36 +135,8 @@ def _numbers_of_one(call: Call) -> int:
     return sum(tensor[0].numel() for tensor in tensors)
 
 
-def first_points(graph: Graph) -> Tensor | None:
-    """The weights of the layers that read the network's flat input, one under the other.
-
-    Returns:
-        P of shape (n, d), or None when no layer reads it as it is.
-    """
-    roots = input_values(graph)
-    found = [
-        graph.parameters[node.weight]
-        for node in graph.nodes
-        if isinstance(node, Affine) and node.input in roots
-    ]
-    return torch.cat(found) if found else None
-
-
-def input_values(graph: Graph) -> frozenset[str]:
-    """Flat values that are an input of the network, reshaped at the most."""
-    roots = set(graph.inputs)
-    for node in graph.nodes:
-        if isinstance(node, Reshape) or (isinstance(node, Elementwise) and _is_identity(node)):
-            roots |= {node.output} if node.input in roots else set()
-    return frozenset(name for name in roots if len(graph.shapes.get(name, ())) == 2)
-
-
-def _is_identity(node: Elementwise) -> bool:
-    return not node.parameters and node.build().name == "identity"
-
-
 def _impressed(
-    law: Impressions, subject: Subject, *, generator: Generator, most: int
+    law: Impressions, subject: Network, *, generator: Generator, most: int
 ) -> Iterator[Call]:
     example = only_input(subject.call)  # of several inputs each is noise of its own
     points = None if example is None else first_points(subject.graph)
@@ -181,7 +153,7 @@ def _impressed(
     yield from drawn_calls(subject, draw, most=most)
 
 
-def _is_differentiable(subject: Subject, example: Tensor) -> bool:
+def _is_differentiable(subject: Network, example: Tensor) -> bool:
     """Whether the network's outputs have a derivative by its input."""
     conviction = _conviction_of(subject, generator=Generator())
     trial = example.detach().float().requires_grad_()
@@ -193,7 +165,7 @@ def _is_differentiable(subject: Subject, example: Tensor) -> bool:
     return True
 
 
-def _conviction_of(subject: Subject, *, generator: Generator) -> Conviction:
+def _conviction_of(subject: Network, *, generator: Generator) -> Conviction:
     """How sure the network is of what each query is to show: the same at every step."""
     seed = int(torch.randint(2**62, (), generator=generator))
 
@@ -201,7 +173,7 @@ def _conviction_of(subject: Subject, *, generator: Generator) -> Conviction:
         call = subject.call.with_tensor(queries.to(subject.call.tensors()[0]))
         outputs = [
             leaf.flatten(1)
-            for leaf in leaves_of(run(subject.working, call, gradients=True))
+            for leaf in leaves_of(subject.run(call, gradients=True))
             if isinstance(leaf, Tensor) and leaf.requires_grad and len(leaf) == len(queries)
         ]
         return _log_probability(outputs, generator=Generator().manual_seed(seed))
@@ -218,12 +190,15 @@ def _log_probability(outputs: list[Tensor], *, generator: Generator) -> Tensor:
     return (logits * torch.randn(logits.shape, generator=generator).to(logits)).sum(1)
 
 
-def _given(law: Samples, subject: Subject) -> Iterator[Call]:
-    positional = len(subject.call.args)
+def _given(law: Samples, subject: Network) -> Iterator[Call]:
+    positional, known = len(subject.call.args), set()
     for args, kwargs in law.batches(positional=positional):
         call = Call(args=args, kwargs={**subject.call.kwargs, **kwargs}).like(subject.call)
+        kind = tuple((tensor.shape, tensor.dtype) for tensor in call.tensors())
         try:
-            run(subject.working, call)
+            if kind not in known:
+                subject.run(call)
+                known.add(kind)
         except Exception as reason:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors())
             wanted = ", ".join(str(tuple(tensor.shape)) for tensor in subject.call.tensors())
@@ -234,7 +209,7 @@ def _given(law: Samples, subject: Subject) -> Iterator[Call]:
         yield call
 
 
-def _drawn(subject: Subject, sample: Sample, least: int) -> Call:
+def _drawn(subject: Network, sample: Sample, least: int) -> Call:
     def swap(leaf: object) -> object:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
             return leaf
@@ -245,11 +220,11 @@ def _drawn(subject: Subject, sample: Sample, least: int) -> Call:
     return subject.call.mapped(swap)
 
 
-def _trial(subject: Subject, sample: Sample, batch: int) -> Call | None:
+def _trial(subject: Network, sample: Sample, batch: int) -> Call | None:
     """A large batch, or None where the model does not take one; the law itself may run it."""
     try:
         call = _drawn(subject, sample, batch)
-        run(subject.working, call)
+        subject.run(call)
     except Exception:  # noqa: BLE001 (a model with a fixed batch size may raise anything)
         return None
     return call

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 
 from coreprune.graph.groups import Group
+from coreprune.graph.inputs import input_values
 from coreprune.graph.ir import Graph, Norm
-from coreprune.laws.calls import input_values
 
 
 def chained(graph: Graph, groups: Sequence[Group]) -> frozenset[str]:

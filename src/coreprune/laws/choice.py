@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from coreprune.graph.groups import Group
-from coreprune.laws.calls import Law, first_points, only_input
+from coreprune.graph.inputs import first_points
+from coreprune.laws.calls import Law, only_input
 from coreprune.laws.chains import chained, remembers
 from coreprune.laws.matched import remembers_inputs
 from coreprune.queries.ball import Ball
@@ -16,7 +17,7 @@ from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.network import Network
 
 MANY, FEW, NUMBERS = 512, 64, 3 * 2**19
 """Queries that are matched: those of 3 × 32 × 32 numbers are many, larger ones fewer, as many as
@@ -39,7 +40,7 @@ class Choice:
     why: str
 
 
-def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -> Choice:
+def choose_law(queries: Law | None, subject: Network, groups: Sequence[Group]) -> Choice:
     """The user's law, or the one that did best in experiments on models of this kind.
 
     A `Ball` stands for normal entries of its root mean square: on its sphere they are nearly so.
@@ -61,7 +62,7 @@ def choose_law(queries: Law | None, subject: Subject, groups: Sequence[Group]) -
     return _default(subject, groups)
 
 
-def _default(subject: Subject, groups: Sequence[Group]) -> Choice:
+def _default(subject: Network, groups: Sequence[Group]) -> Choice:
     if remembers(groups, chained(subject.graph, groups)):
         return Choice(law=None, why=REMEMBERED)
     example = only_input(subject.call)

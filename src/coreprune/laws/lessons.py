@@ -5,24 +5,21 @@ from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
+from coreprune.laws.augmentation import augmented
 from coreprune.laws.calls import Law, calls_of
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.samples import Samples
-from coreprune.shells.torch_module.calls import Call
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.calls import Call
+from coreprune.shells.network import Network
 
 JUDGES = 8
 """One of so many matched queries only judges."""
 
-MIRRORED, SHIFT = 0.5, 10
-"""The share of queries that is mirrored along the last axis when they are used again, and the part
-of an axis by which they are moved at most: both keep what batch normalisations see."""
 
-
-def lessons(law: Law, subject: Subject, *, seed: int, held_back: int, most: int) -> Iterator[Call]:
-    """Calls without end, none of which holds a query of the first ones.
+def lessons(law: Law, subject: Network, *, seed: int, held_back: int, most: int) -> Iterator[Call]:
+    """Calls without end, of which the first share no query with those that follow.
 
     Samples are gone through again and again. Matched queries are mixed, mirrored and moved: never
     the same again.
@@ -52,44 +49,13 @@ def lessons(law: Law, subject: Subject, *, seed: int, held_back: int, most: int)
 
 
 def _matched(
-    law: BatchNormMatched, subject: Subject, *, seed: int, held_back: int
+    law: BatchNormMatched, subject: Network, *, seed: int, held_back: int
 ) -> Iterator[Call]:
     made = [call.tensors()[0] for call in calls_of(law, subject, seed=seed)]
     queries, batch = torch.cat(made), len(made[0])
     generator = Generator().manual_seed(seed)
     judges = math.ceil(len(queries) / JUDGES)
-    for few in islice(varied(queries[:judges], batch, generator=generator), held_back):
+    for few in islice(augmented(queries[:judges], batch, generator=generator), held_back):
         yield subject.call.with_tensor(few)
-    for many in varied(queries[judges:], batch, generator=generator):
+    for many in augmented(queries[judges:], batch, generator=generator):
         yield subject.call.with_tensor(many)
-
-
-def varied(queries: Tensor, batch: int, *, generator: Generator) -> Iterator[Tensor]:
-    """Random batches without end: half of the queries mirrored, all moved by a few positions.
-
-    Args:
-        queries: Shape (N, c, ...); without axes behind the channels they are only mixed.
-        batch: How many at a time; each is there once before any is there again.
-        generator: The source of randomness, on the CPU.
-
-    Yields:
-        Shape (batch, c, ...).
-    """
-    axes = list(range(2, queries.ndim))
-    while True:
-        orders = [
-            torch.randperm(len(queries), generator=generator)
-            for _ in range(math.ceil(batch / len(queries)))
-        ]
-        chosen = queries[torch.cat(orders)[:batch].to(queries.device)]
-        if axes:
-            mirrored = (torch.rand(batch, generator=generator) < MIRRORED).to(queries.device)
-            chosen[mirrored] = chosen[mirrored].flip(axes[-1])
-            moves = [_drawn_move(size, generator) for size in queries.shape[2:]]
-            chosen = torch.roll(chosen, moves, axes)
-        yield chosen
-
-
-def _drawn_move(size: int, generator: Generator) -> int:
-    most = size // SHIFT
-    return int(torch.randint(-most, most + 1, (), generator=generator))

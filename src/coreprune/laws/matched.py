@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,11 +13,9 @@ from coreprune.errors import ArgumentError
 from coreprune.laws.kept_queries import keep, kept, name_of
 from coreprune.progress import Progress
 from coreprune.queries.batch_norm import BatchNormMatched, Statistics, mismatch
-from coreprune.shells.torch_module.calls import Call, run
+from coreprune.shells.calls import Call
+from coreprune.shells.network import Network
 from coreprune.shells.torch_module.files import tensors_hash
-from coreprune.shells.torch_module.lower import tensors_of
-from coreprune.shells.torch_module.statistics import watch_statistics
-from coreprune.shells.torch_module.subject import Subject
 
 FEWEST, NUMBERS = 16, 2**20
 """Queries matched together, where examples are large: as many as hold so many numbers."""
@@ -29,7 +26,7 @@ RECIPE = 1
 
 def matched_calls(
     law: BatchNormMatched,
-    subject: Subject,
+    subject: Network,
     *,
     example: Tensor | None,
     seed: int,
@@ -58,7 +55,7 @@ def matched_calls(
     if not remembers_inputs(subject, example):
         raise ArgumentError(
             "queries=BatchNormMatched(...) needs batch normalisations with running statistics "
-            f"(track_running_stats=True), and {type(subject.source).__name__} has none that its "
+            f"(track_running_stats=True), and {subject.kind} has none that its "
             "input reaches; pass coreprune.Samples(inputs), or leave queries out"
         )
     shape = (_batch_size(law, subject, example), *example.shape[1:])
@@ -69,59 +66,63 @@ def matched_calls(
         def step(taken: int, before: int = turn * law.steps) -> None:
             tell("matching batch normalisations", before + taken, batches * law.steps)
 
-        maker = _Maker(law=law, subject=subject, origin=origin, seeds=(seed, turn))
-        yield subject.call.with_tensor(maker.queries(shape, step).to(example))
+        made = _queries(law, subject, shape, origin=origin, seeds=(seed, turn), step=step)
+        yield subject.call.with_tensor(made.to(example))
 
 
-def remembers_inputs(subject: Subject, example: Tensor) -> bool:
+def remembers_inputs(subject: Network, example: Tensor) -> bool:
     """Whether a batch normalisation remembers something that depends on the network's input."""
     trial = example.detach().float().requires_grad_()
     try:
         with torch.enable_grad():
             seen = _statistics(subject, trial)
-            return bool(seen) and torch.autograd.grad(mismatch(seen), trial)[0] is not None
+            if seen:
+                torch.autograd.grad(mismatch(seen), trial)  # raises where it does not depend on it
+            return bool(seen)
     except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
         return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Maker:
+def _queries(
+    law: BatchNormMatched,
+    subject: Network,
+    shape: tuple[int, ...],
+    *,
+    origin: Mapping[str, object],
+    seeds: tuple[int, int],
+    step: Callable[[int], None],
+) -> Tensor:
     """One batch of queries, from memory, from the disk or made.
 
-    Attributes:
+    Args:
         law: How they are made.
         subject: The model under work; it holds what was made.
-        origin: All that decides what queries are, but for their shape and seeds.
+        shape: Theirs.
+        origin: All else that decides what they are, but for the seeds.
         seeds: Of the run, and the number of the batch.
+        step: Called with the number of steps taken.
+
+    Returns:
+        The queries.
     """
-
-    law: BatchNormMatched
-    subject: Subject
-    origin: Mapping[str, object]
-    seeds: tuple[int, int]
-
-    def queries(self, shape: tuple[int, ...], step: Callable[[int], None]) -> Tensor:
-        name = name_of({**self.origin, "shape": shape, "seeds": self.seeds})
-        if name not in self.subject.made:
-            found = kept(name, shape)
-            if found is None:
-                found = self._made(shape, step)
-                keep(name, found)
-            self.subject.made[name] = found
-        step(self.law.steps)
-        return self.subject.made[name]
-
-    def _made(self, shape: tuple[int, ...], step: Callable[[int], None]) -> Tensor:
-        (state,) = np.random.SeedSequence(self.seeds).generate_state(1, np.uint64)
-        return self.law.sample(
-            shape,
-            statistics=functools.partial(_statistics, self.subject),
-            generator=Generator().manual_seed(int(state >> 1)),
-            step=step,
-        )
+    name = name_of({**origin, "shape": shape, "seeds": seeds})
+    if name not in subject.made:
+        found = kept(name, shape)
+        if found is None:
+            (state,) = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
+            found = law.sample(
+                shape,
+                statistics=functools.partial(_statistics, subject),
+                generator=Generator().manual_seed(int(state >> 1)),
+                step=step,
+            )
+            keep(name, found)
+        subject.made[name] = found
+    step(law.steps)
+    return subject.made[name]
 
 
-def _origin(law: BatchNormMatched, subject: Subject) -> dict[str, object]:
+def _origin(law: BatchNormMatched, subject: Network) -> dict[str, object]:
     """What decides queries: the network, its other arguments, and the settings."""
     others = [leaf for leaf in subject.call.leaves() if not isinstance(leaf, Tensor)]
     settings = dataclasses.asdict(law)
@@ -129,42 +130,37 @@ def _origin(law: BatchNormMatched, subject: Subject) -> dict[str, object]:
     return {
         "recipe": RECIPE,
         "settings": settings,
-        "network": str(subject.source),
-        "weights": tensors_hash(tensors_of(subject.working)),
+        "network": subject.identity,
+        "weights": tensors_hash(subject.graph.parameters),
         "type": str(subject.call.tensors()[0].dtype),
         "others": str(others),
     }
 
 
-def _batch_size(law: BatchNormMatched, subject: Subject, example: Tensor) -> int:
+def _batch_size(law: BatchNormMatched, subject: Network, example: Tensor) -> int:
     """Queries matched together: fewer where they are large, the example's where it must be so."""
     most = min(law.batch, max(FEWEST, NUMBERS // example[0].numel()))
     batch = math.ceil(law.examples / math.ceil(law.examples / most))  # batches alike
     trial = subject.call.with_tensor(example[:1].expand(batch, *example.shape[1:]))
     try:
-        run(subject.working, trial)
+        subject.run(trial)
     except Exception:  # noqa: BLE001 (a model with a fixed batch size may raise anything)
         return len(example)
     return batch
 
 
-def _statistics(subject: Subject, queries: Tensor) -> list[Statistics]:
+def _statistics(subject: Network, queries: Tensor) -> list[Statistics]:
     """What batch normalisations see of queries, with derivatives by these."""
-    seen: list[Statistics] = []
-
-    def see(values: Tensor, mean: Tensor, variance: Tensor) -> None:
-        axes = [axis for axis in range(values.ndim) if axis != 1]
-        spread, middle = torch.var_mean(values.float(), axes, correction=0)
-        seen.append(
-            Statistics(
-                mean=middle,
-                variance=spread,
-                known_mean=mean.detach().float(),
-                known_variance=variance.detach().float(),
-            )
-        )
-
     call = subject.call.with_tensor(queries.to(subject.call.tensors()[0]))
-    with watch_statistics(see):
-        run(subject.working, call, gradients=True)
-    return seen
+    return [_seen(values, mean, variance) for values, mean, variance in subject.remembered(call)]
+
+
+def _seen(values: Tensor, mean: Tensor, variance: Tensor) -> Statistics:
+    axes = [axis for axis in range(values.ndim) if axis != 1]
+    spread, middle = torch.var_mean(values.float(), axes, correction=0)
+    return Statistics(
+        mean=middle,
+        variance=spread,
+        known_mean=mean.detach().float(),
+        known_variance=variance.detach().float(),
+    )

@@ -11,15 +11,15 @@ from torch import Generator, Tensor
 
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
+from coreprune.graph.inputs import input_values
 from coreprune.graph.patches import Extents, window_of
-from coreprune.laws.calls import Law, calls_of, drawn_calls, input_values, only_input
+from coreprune.laws.calls import Law, calls_of, drawn_calls, only_input
 from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
-from coreprune.shells.torch_module.calls import Call
-from coreprune.shells.torch_module.layer_inputs import largest_input_norms
-from coreprune.shells.torch_module.subject import Subject
+from coreprune.shells.calls import Call
+from coreprune.shells.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class QuerySpace:
 
 
 def query_space(
-    subject: Subject, groups: Sequence[Group], *, queries: Law | None, seed: int
+    subject: Network, groups: Sequence[Group], *, queries: Law | None, seed: int
 ) -> QuerySpace:
     """Measure the radius of every group's ball.
 
@@ -69,7 +69,7 @@ def query_space(
         ArgumentError: When a bounded law is given for a network that has not one floating-point
             input, or nothing that can be planned for reaches a layer.
     """
-    image = only_input(subject.call)
+    image, source = only_input(subject.call), "queries"
     if isinstance(queries, Samples):
         calls: Iterable[Call] = calls_of(queries, subject, seed=seed)  # more than memory holds
         words, ball = [queries.words], None
@@ -78,23 +78,21 @@ def query_space(
         ball = bound or (None if image is None else _ball_of(image))
         calls = [subject.call] if bound is None else []
         words = ["the example inputs"] if bound is None else []
+        source = "example_inputs" if bound is None else source
     if ball is not None:
         draw = functools.partial(ball.sample, generator=Generator().manual_seed(seed))
         calls = itertools.chain(calls, itertools.islice(drawn_calls(subject, draw), 1))
         words.append(f"queries of norm {ball.radius:.4g}")
-    weights = {
-        group.producer.weight: subject.graph.parameters[group.producer.weight] for group in groups
-    }
+    weights = {group.producer.weight for group in groups}
     found = {group: window_of(group, subject.graph) for group in groups}
     extents = {group: window for group, window in found.items() if window is not None}
-    norms = largest_input_norms(
-        subject.working,
+    norms = subject.norms(
         calls,
         weights,
         windows={group.producer.weight: window for group, window in extents.items()},
     )
     radii = {group.name: norms.rows[group.producer.weight] for group in groups}
-    _check_radii(radii, "queries" if isinstance(queries, Samples) else "example_inputs")
+    _check_radii(radii, source)
     return QuerySpace(
         radii=radii,
         words=f"layer inputs no larger than on {' and '.join(words)}",
@@ -106,7 +104,7 @@ def query_space(
 
 
 def input_radii(
-    subject: Subject, groups: Sequence[Group], *, queries: Law | None, seed: int
+    subject: Network, groups: Sequence[Group], *, queries: Law | None, seed: int
 ) -> dict[str, float]:
     """The radius of the ball of the network's inputs, for the layers that read these as they are.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.torch_module.calls import Call, first_line
+from coreprune.shells.calls import Call, first_line
 from coreprune.training.acceleration import HALF
 
 

@@ -92,7 +92,8 @@ class Task:
     Attributes:
         student: The module whose parameters change; its buffers do not.
         batches: What each step sees, from the first step on.
-        loss: The mean loss of a batch under the student as it is.
+        loss: What is minimised: the mean loss of a batch under the student as it is.
+        judged: What held-back batches are judged by, likewise.
         held_back: Batches that are only looked at; with none the last weights count as the best.
         words: What is being done, for progress.
         identity: What resuming insists on, beside the settings.
@@ -101,6 +102,7 @@ class Task:
     student: nn.Module
     batches: Iterator[Any]
     loss: Callable[[Any], Tensor]
+    judged: Callable[[Any], Tensor]
     held_back: Sequence[Any]
     words: str
     identity: Mapping[str, Any]
@@ -124,10 +126,10 @@ class Trained:
 def train(task: Task, *, settings: Training, accelerator: "Accelerator", tell: Progress) -> Trained:
     """Train until a limit, until the held-back loss stalls, or until Ctrl-C.
 
-    The rate at share s of the limit is η (1 + cos πs) / 2. Every random choice inside the student
-    comes from the number of the step; batches of steps that an earlier run has done are passed
-    over. So a run that resumes takes the very steps of one that was never interrupted, except
-    under a limit of time.
+    The rate at share s of the limit is η (1 + cos πs) / 2, after a linear warm-up. Every random
+    choice inside the student comes from the number of the step; batches of steps that an earlier
+    run has done are passed over. So a run that resumes takes the very steps of one that was never
+    interrupted, except under a limit of time.
 
     Args:
         task: What is trained on what.
@@ -202,7 +204,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * min(1.0, (self.step + 1) / WARM_UP)
         self.optimizer.zero_grad()
-        loss = self._loss(batch)
+        loss = self._valued(self.task.loss, batch)
         if not math.isfinite(loss.item()):
             return False
         self.accelerator.backward(loss)
@@ -210,15 +212,15 @@ class _Run:
         self.step += 1
         return True
 
-    def _loss(self, batch: Any) -> Tensor:  # noqa: ANN401
+    def _valued(self, loss: Callable[[Any], Tensor], batch: Any) -> Tensor:  # noqa: ANN401
         with repeatable(self.step, self.accelerator.device), self.accelerator.autocast():
-            return self.task.loss(batch)
+            return loss(batch)
 
     @torch.no_grad()
     def _held_back_loss(self) -> float | None:
         if not self.task.held_back:
             return None
-        losses = [float(self._loss(batch)) for batch in self.task.held_back]
+        losses = [float(self._valued(self.task.judged, batch)) for batch in self.task.held_back]
         return sum(losses) / len(losses)
 
     def _look(self) -> None:

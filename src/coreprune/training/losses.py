@@ -1,7 +1,7 @@
 """How far a student's outputs are from its teacher's: the losses of repair and fine-tuning."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.outputs import leaves_of
 
 
 def floating_leaves(output: Any) -> list[Tensor]:  # noqa: ANN401
@@ -36,7 +36,45 @@ def floating_leaves(output: Any) -> list[Tensor]:  # noqa: ANN401
     return leaves
 
 
-def scales_of(outputs: Sequence[Sequence[Tensor]]) -> list[float]:
+CONSTANT = 1e-6
+"""Tensors whose deviation is a smaller share of their mean count as constant."""
+
+
+class Spread:
+    """The variances of tensors over several calls: the units of their squared errors."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+        self.means: list[float] = []
+        self.squares: list[float] = []
+
+    def add(self, tensors: Sequence[Tensor]) -> None:
+        """Take in what one call gave.
+
+        Args:
+            tensors: As many as at the other calls, not empty.
+        """
+        if not self.counts:
+            self.counts, self.means = [0] * len(tensors), [0.0] * len(tensors)
+            self.squares = [0.0] * len(tensors)
+        for place, tensor in enumerate(tensors):
+            variance, mean = torch.var_mean(tensor.detach().double(), correction=0)
+            before, own = self.counts[place], tensor.numel()
+            apart, both = float(mean) - self.means[place], before + own
+            self.means[place] += apart * own / both
+            self.squares[place] += float(variance) * own + apart**2 * before * own / both
+            self.counts[place] = both
+
+    def variances(self) -> list[float]:
+        """One positive number a tensor; 1 where it is constant or not finite."""
+        found = [square / count for square, count in zip(self.squares, self.counts, strict=True)]
+        return [
+            variance if (CONSTANT * mean) ** 2 < variance < math.inf else 1.0
+            for variance, mean in zip(found, self.means, strict=True)
+        ]
+
+
+def scales_of(outputs: Iterable[Sequence[Tensor]]) -> list[float]:
     """The variance of every output tensor over several calls: the unit of its squared errors.
 
     Args:
@@ -45,12 +83,10 @@ def scales_of(outputs: Sequence[Sequence[Tensor]]) -> list[float]:
     Returns:
         One positive number an output; 1 where an output is constant.
     """
-    scales = []
-    for leaves in zip(*outputs, strict=True):
-        entries = torch.cat([leaf.flatten().double() for leaf in leaves])
-        variance = float(entries.var(correction=0))
-        scales.append(variance if 0 < variance < math.inf else 1.0)
-    return scales
+    spread = Spread()
+    for tensors in outputs:
+        spread.add(tensors)
+    return spread.variances()
 
 
 def squared_difference(

@@ -9,7 +9,7 @@ from networks import CASES, draw, mlp, named
 from torch import nn
 
 from coreprune import inspect
-from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.export import exported_parts
 
 

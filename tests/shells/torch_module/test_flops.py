@@ -3,7 +3,7 @@ import torch
 from networks import draw, mlp, named
 from torch import nn
 
-from coreprune.shells.torch_module.calls import Call
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.flops import flops
 
 

@@ -3,9 +3,10 @@ import torch
 from networks import Forward, Raw, draw, mlp
 from torch import nn
 
-from coreprune.shells.torch_module.calls import Call, run
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.layer_inputs import largest_input_norms, watch_outputs
-from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.running import run
+from coreprune.shells.torch_module.tensors import tensors_of
 
 
 def norms(model, *calls, names):

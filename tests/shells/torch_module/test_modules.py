@@ -5,8 +5,8 @@ from networks import Counting, Packed, draw, mlp, named, slopes, trained_norm
 from torch import nn
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.torch_module.lower import tensors_of
 from coreprune.shells.torch_module.modules import copied, nonfinite, put, unwrapped, with_tensors
+from coreprune.shells.torch_module.tensors import tensors_of
 
 
 def test_a_copy_has_no_gradients_and_shares_nothing():

@@ -6,9 +6,9 @@ from networks import Forward, draw, mlp, named
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
-from coreprune.shells.torch_module.calls import Call
-from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.responses import output_metrics
+from coreprune.shells.torch_module.tensors import tensors_of
 
 REPEATS = 3000
 """Each entry of an estimate from so many cotangents strays by at most 5 √(2 · 3 / 3000) M."""

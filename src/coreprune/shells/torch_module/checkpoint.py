@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
-from coreprune.shells.torch_module.calls import first_line
+from coreprune.shells.calls import first_line
 from coreprune.shells.torch_module.files import read_safetensors
 from coreprune.shells.torch_module.modules import check_shaped
 

@@ -12,8 +12,9 @@ import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
 
-from coreprune.shells.torch_module.calls import ONE_THREAD, Call, first_line, run
+from coreprune.shells.calls import Call, first_line
 from coreprune.shells.torch_module.inner_reads import reads_inside
+from coreprune.shells.torch_module.running import ONE_THREAD, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

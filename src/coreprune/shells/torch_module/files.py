@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
-from coreprune.shells.torch_module.lower import canonical_names
 from coreprune.shells.torch_module.modules import check_shaped, put, unwrapped
+from coreprune.shells.torch_module.tensors import canonical_names
 
 FORMAT = 1
 WEIGHTS, RECORD = "weights.safetensors", "coreprune.json"

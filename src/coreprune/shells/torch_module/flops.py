@@ -6,7 +6,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from coreprune.shells.torch_module.calls import Call, run
+from coreprune.shells.calls import Call
+from coreprune.shells.torch_module.running import run
 
 
 def flops(model: nn.Module, call: Call) -> float:

@@ -2,30 +2,19 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from coreprune.shells.torch_module.calls import Call, run
-from coreprune.shells.torch_module.patches import largest_window_norm, patch_norms, patches
-from coreprune.shells.torch_module.spatial import Moves, moves_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputNorms:
-    """The largest Euclidean norms of what layers read, by their weights' names.
-
-    Attributes:
-        rows: Of a row, of a convolution of one of its patches; zero for a layer that was not
-            reached, infinite for NaN.
-        windows: Of a window of a convolution's input, likewise.
-    """
-
-    rows: dict[str, float]
-    windows: dict[str, float] = field(default_factory=dict)
+from coreprune.shells.calls import Call
+from coreprune.shells.moves import Moves
+from coreprune.shells.network import InputNorms, See
+from coreprune.shells.patches import largest_window_norm, patch_norms, patches
+from coreprune.shells.torch_module.running import run
+from coreprune.shells.torch_module.spatial import moves_of
 
 
 def largest_input_norms(
@@ -70,7 +59,7 @@ def _largest(norms: Tensor) -> float:
 
 
 def watch_inputs(
-    weights: Mapping[str, Tensor], see: Callable[[str, Tensor], None]
+    weights: Mapping[str, Tensor], see: See
 ) -> contextlib.AbstractContextManager[object]:
     """While it is open, hand over what reaches linear layers.
 
@@ -100,8 +89,8 @@ def watch_outputs(
 
     Args:
         weights: As in `watch_inputs`.
-        see: Called with the weight's name, the output, which is not empty and requires a gradient,
-            and its axis that holds the neurons.
+        see: Called with the weight's name, the output, which is not empty and requires a gradient
+            where gradients are taken, and its axis that holds the neurons.
 
     Returns:
         A context manager.
@@ -112,7 +101,7 @@ def watch_outputs(
         name, output = names.get(use.weight.data_ptr()), use.output
         if name is None or not use.source.numel():
             return output
-        if not output.requires_grad:
+        if torch.is_grad_enabled() and not output.requires_grad:
             output.requires_grad_()
         see(name, output, -1 if use.is_affine else 1)
         return output.clone()  # what follows may write into it

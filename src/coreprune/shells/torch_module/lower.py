@@ -43,6 +43,7 @@ from coreprune.shells.torch_module.spatial import (
     moves_of,
     takes_extremes,
 )
+from coreprune.shells.torch_module.tensors import canonical_names, tensors_of
 
 _BATCH_NORM = "_native_batch_norm_legit_no_training"
 # A batch normalisation yields a tuple: its getitem is lowered in its place.
@@ -90,24 +91,6 @@ def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
         parameters=tensors_of(model),
         notes=tuple(note for note in notes if note),
     )
-
-
-def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, a tensor under several names only by its first."""
-    named: dict[str, Tensor] = {}
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        named[name] = tensor.detach()
-    return named
-
-
-def canonical_names(model: nn.Module) -> dict[str, str]:
-    """The first name of every parameter and buffer, by each of its names."""
-    first: dict[int, str] = {}
-    every = (
-        *model.named_parameters(remove_duplicate=False),
-        *model.named_buffers(remove_duplicate=False),
-    )
-    return {name: first.setdefault(id(tensor), name) for name, tensor in every}
 
 
 def layer_name(parameter: str) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError, UnsupportedModelError
-from coreprune.shells.torch_module.lower import tensors_of
+from coreprune.shells.torch_module.tensors import tensors_of
 
 _SIZES = {
     nn.Linear: (("out_features", 0), ("in_features", 1)),

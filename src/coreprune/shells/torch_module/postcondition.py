@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coreprune.shells.torch_module.calls import Call, first_line, other_batch, run
+from coreprune.shells.calls import Call, first_line, other_batch
+from coreprune.shells.outputs import COMPARABLE, leaves_of
 from coreprune.shells.torch_module.modules import copied, with_tensors
-from coreprune.shells.torch_module.outputs import COMPARABLE, leaves_of
+from coreprune.shells.torch_module.running import run
 
 
 def violation(

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from coreprune.shells.torch_module.calls import Call, batch_size, run
+from coreprune.shells.calls import Call, batch_size
+from coreprune.shells.outputs import leaves_of
 from coreprune.shells.torch_module.layer_inputs import watch_outputs
-from coreprune.shells.torch_module.outputs import leaves_of
+from coreprune.shells.torch_module.running import run
 
 
 def output_metrics(
@@ -16,8 +17,9 @@ def output_metrics(
 ) -> dict[str, Tensor]:
     """The metric M = E[Σ_rows Jᵀ J] of each linear layer, J the derivative of all outputs by a row.
 
-    A small error e in the layer's outputs, the same in law for every row, changes the outputs of an
-    example by tr(M Cov e) in expected squared norm, to first order. Random cotangents v with
+    A small error e of mean zero in the layer's outputs, the same in law for every row and
+    uncorrelated between rows, changes the outputs of an example by tr(M Cov e) in expected squared
+    norm, to first order. Random cotangents v with
     independent standard normal entries stand for the outputs: E[(Jᵀv)(Jᵀv)ᵀ | J] = Jᵀ J.
 
     Args:

@@ -1,11 +1,11 @@
 """What ATen operators do to the positions behind the channels: convolutions, pools and resizes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, fx
 
+from coreprune.shells.moves import Extents, Moves
 from coreprune.shells.torch_module.operators import is_whole_slice, name_of
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
@@ -38,8 +38,6 @@ _WITH_INDICES = {
 }
 _DIVISOR = 6
 """Which argument of an average pool divides by another number than that of the entries."""
-
-Extents = tuple[int, ...]
 
 
 def mixed_axes(node: fx.Node) -> tuple[Extents, Extents] | None:
@@ -131,26 +129,6 @@ _TOLD = {
     "select": _selected,
     "slice": _sliced,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moves:
-    """How a convolution moves over its input, axis by axis; see `graph.ir.Convolution`."""
-
-    kernel: Extents
-    stride: Extents
-    padding: tuple[tuple[int, int], ...]
-    dilation: Extents
-    groups: int = 1
-
-    def places(self, sizes: Extents) -> Extents:
-        """How many patches an input of these sizes has along each axis."""
-        return tuple(
-            (size + before + after - gap * (extent - 1) - 1) // step + 1
-            for size, (before, after), gap, extent, step in zip(
-                sizes, self.padding, self.dilation, self.kernel, self.stride, strict=True
-            )
-        )
 
 
 def moves_of(kernel: Extents, rest: Sequence[Any], named: Mapping[str, Any]) -> Moves:

@@ -1,27 +1,37 @@
-"""The model under work: a copy in evaluation mode with its example call and its graph."""
+"""The module under work: a copy in evaluation mode with its example call and its graph."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from coreprune.graph.ir import Graph
-from coreprune.shells.torch_module.calls import Call, call_of, check_runs
+from coreprune.graph.ir import Graph, Parameters
+from coreprune.shells.calls import Call, call_of
+from coreprune.shells.moves import Extents
+from coreprune.shells.network import InputNorms, See
 from coreprune.shells.torch_module.export import exported_parts
+from coreprune.shells.torch_module.flops import flops
+from coreprune.shells.torch_module.layer_inputs import largest_input_norms, watch_inputs
 from coreprune.shells.torch_module.lower import lower
-from coreprune.shells.torch_module.modules import copied, unwrapped
+from coreprune.shells.torch_module.modules import copied, nonfinite, unwrapped, with_tensors
+from coreprune.shells.torch_module.postcondition import violation
+from coreprune.shells.torch_module.responses import output_metrics
+from coreprune.shells.torch_module.running import check_runs, run
+from coreprune.shells.torch_module.statistics import watch_statistics
+from coreprune.shells.torch_module.tensors import tensors_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Subject:
-    """A model ready to be searched and cut.
+    """A module ready to be searched and cut; a `coreprune.shells.network.Network`.
 
     Attributes:
         source: The caller's module without wrappers; never written to.
         working: A copy in evaluation mode.
         call: The example inputs.
         graph: What the copy computes; its parameters are the copy's.
+        code: The same in torch's words.
         made: Queries that were dear to make, by a name for how they were made.
     """
 
@@ -29,7 +39,76 @@ class Subject:
     working: nn.Module
     call: Call
     graph: Graph
+    code: str
     made: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return type(self.source).__name__
+
+    @property
+    def identity(self) -> str:
+        return f"{self.source}\n{self.code}"
+
+    @property
+    def trained(self) -> Parameters:
+        return dict(self.working.named_parameters())
+
+    @property
+    def original(self) -> Parameters:
+        return tensors_of(self.source)
+
+    def run(self, call: Call, *, gradients: bool = False) -> Any:  # noqa: ANN401
+        return run(self.working, call, gradients=gradients)
+
+    def remembered(self, call: Call) -> list[tuple[Tensor, Tensor, Tensor]]:
+        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        with watch_statistics(lambda *norm: seen.append(norm)):
+            self.run(call, gradients=True)
+        return seen
+
+    def read(self, call: Call, weights: Collection[str], see: See) -> None:
+        with watch_inputs(self._own(weights), see):
+            self.run(call)
+
+    def norms(
+        self,
+        calls: Iterable[Call],
+        weights: Collection[str],
+        *,
+        windows: Mapping[str, Extents],
+    ) -> InputNorms:
+        return largest_input_norms(self.working, calls, self._own(weights), windows=windows)
+
+    def metrics(
+        self, calls: Iterable[Call], weights: Collection[str], *, seed: int
+    ) -> Mapping[str, Tensor]:
+        try:
+            return output_metrics(self.working, calls, self._own(weights), seed=seed)
+        except Exception:  # noqa: BLE001 (a backward pass through the user's code may raise anything)
+            return {}
+
+    def with_tensors(self, changed: Parameters) -> "Subject":
+        return replace(self, working=with_tensors(self.working, changed))
+
+    def violation(
+        self, small: Parameters, wide: Parameters, *, columns: Collection[str]
+    ) -> str | None:
+        return violation(self.working, self.call, small=small, wide=wide, columns=columns)
+
+    def flops(self) -> float:
+        return flops(self.working, self.call)
+
+    def nonfinite(self) -> list[str]:
+        return nonfinite(self.working)
+
+    def finished(self, changed: Parameters) -> nn.Module:
+        return with_tensors(self.source, changed)
+
+    def _own(self, weights: Collection[str]) -> dict[str, Tensor]:
+        """The very tensors that the copy uses."""
+        held = tensors_of(self.working)
+        return {name: held[name] for name in weights}
 
 
 def prepare(
@@ -59,4 +138,11 @@ def prepare(
     call = call_of(example_inputs, example_kwargs)
     check_runs(working, call)
     parts = exported_parts(working, call, dynamic_shapes=dynamic_shapes)
-    return Subject(source=source, working=working, call=call, graph=lower(working, parts))
+    programs = [part.program for part in parts if part.program is not None]
+    return Subject(
+        source=source,
+        working=working,
+        call=call,
+        graph=lower(working, parts),
+        code="\n".join(program.graph_module.code for program in programs),
+    )

@@ -4,7 +4,8 @@ from networks import Forward, draw
 from torch import nn
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.torch_module.calls import Call, call_of, check_runs, other_batch, run
+from coreprune.shells.calls import Call, call_of, other_batch
+from coreprune.shells.torch_module.running import check_runs, run
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ import torch
 from networks import draw
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
-from coreprune.shells.torch_module import patches as module
-from coreprune.shells.torch_module.patches import PLACES, largest_window_norm, patch_norms, patches
+from coreprune.shells import patches as module
+from coreprune.shells.patches import PLACES, largest_window_norm, patch_norms, patches
 from coreprune.shells.torch_module.spatial import moves_of
 
 CASES = {

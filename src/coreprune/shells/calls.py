@@ -1,18 +1,12 @@
 """Example inputs as a call of the model."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils import _pytree as pytree
-
-from coreprune.errors import ArgumentError
-
-ONE_THREAD = threading.RLock()
-"""Held while the whole process is changed: its random state, its streams, what torch patches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,44 +54,6 @@ def call_of(example_inputs: Any, example_kwargs: Mapping[str, Any] | None) -> Ca
     return Call(args=args, kwargs=dict(example_kwargs or {}))
 
 
-def run(model: nn.Module, call: Call, *, seed: int = 0, gradients: bool = False) -> Any:  # noqa: ANN401
-    """The model's output from the same random state each time, without gradients unless asked.
-
-    The model gets copies of the inputs: its forward pass may write into them.
-    """
-    devices = {tensor.device for tensor in call.tensors() if tensor.is_cuda}
-    grad_mode = torch.enable_grad() if gradients else torch.no_grad()
-    with ONE_THREAD, grad_mode, torch.random.fork_rng(list(devices)):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach every device
-        for device in devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        args, kwargs = pytree.tree_map(_copied, (call.args, call.kwargs))
-        return model(*args, **kwargs)
-
-
-def check_runs(model: nn.Module, call: Call) -> None:
-    """Insist that the model accepts the example inputs.
-
-    Raises:
-        ArgumentError: With the model's own reason and the shapes given.
-    """
-    try:
-        run(model, call)
-    except Exception as reason:
-        way = "a tensor, or a tuple of positional arguments, on the model's device"
-        dtypes = {one.dtype for one in call.tensors() if one.is_floating_point()}
-        own = {one.dtype for one in model.parameters() if one.is_floating_point()}
-        if len(own) == 1 and dtypes and dtypes != own:
-            kind = str(*own).removeprefix("torch.")
-            way = f"inputs of the model's type, {kind}, as with --input 1x20@{kind}"
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors()) or "no tensor"
-        raise ArgumentError(
-            f"example_inputs must run through the model, but {type(model).__name__} raised "
-            f"{type(reason).__name__}: {first_line(reason)} (got {shapes}); pass {way}"
-        ) from reason
-
-
 def first_line(reason: BaseException) -> str:
     """What an exception says, in one line."""
     return next(iter(str(reason).strip().splitlines()), "no message")
@@ -119,12 +75,6 @@ def other_batch(call: Call) -> Call:
         return leaf
 
     return call.mapped(doubled)
-
-
-def _copied(leaf: Any) -> Any:  # noqa: ANN401
-    if not _is_tensor(leaf):
-        return leaf
-    return leaf.clone() if torch.is_grad_enabled() else leaf.detach().clone()
 
 
 def _is_tensor(leaf: Any) -> bool:  # noqa: ANN401

@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
-from coreprune.shells.torch_module.spatial import Moves
+from coreprune.shells.moves import Moves
 
 PLACES, ROWS = 32, 4096
 """Patches taken of each example where a convolution reads more, and of all examples together where

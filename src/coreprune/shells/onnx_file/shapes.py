@@ -1,0 +1,138 @@
+"""The shapes of all values of a model for one example: inferred, and run where that tells not."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coreprune.errors import ArgumentError
+from coreprune.shells.onnx_file.document import Document, declared
+from coreprune.shells.onnx_file.examples import Arrays, example_inputs, inputs_of_model
+from coreprune.shells.onnx_file.packages import onnx_package
+from coreprune.shells.onnx_file.session import start
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, ValueInfoProto
+
+Shape = tuple[int, ...]
+
+SIZES = (32, 64, 224, 1)
+"""Of open axes that are no batch, tried in turn until the model runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shaped:
+    """What is known of a model's values.
+
+    Attributes:
+        shapes: By value; a value that is missing has none that could be found out.
+        example: The inputs that they hold for.
+        notes: What went wrong on the way, for people.
+    """
+
+    shapes: Mapping[str, Shape]
+    example: Arrays
+    notes: tuple[str, ...] = ()
+
+
+def shaped(
+    document: Document, dimensions: Mapping[str, int] | None = None, *, seed: int = 0
+) -> Shaped:
+    """Find the shapes of a model's values.
+
+    Args:
+        document: The model.
+        dimensions: Sizes of open axes by their names, or by input and position ("x:2"); a batch
+            gets 1, other axes the first of some usual sizes with which the model runs.
+        seed: Of the example's random numbers.
+
+    Returns:
+        The shapes and the example; never an error for a model that cannot be run.
+
+    Raises:
+        ArgumentError: When `dimensions` does not fit the model.
+    """
+    strange = [e.name for e in inputs_of_model(document) if not e.type.HasField("tensor_type")]
+    if strange:
+        note = f"it cannot be run: its inputs {', '.join(strange)} are no tensors"
+        return Shaped(shapes=inferred(document, {}), example={}, notes=(note,))
+    trials = []
+    for default in SIZES:
+        example = example_inputs(document, dimensions, seed=seed, default=default)
+        trial = shapes_for(document, example)
+        trials.append(trial)
+        if not trial.notes:
+            return trial
+        same = example_inputs(document, dimensions, seed=seed, default=default + 1)
+        if all(array.shape == same[name].shape for name, array in example.items()):
+            break  # no axis is open
+    return trials[0]
+
+
+def shapes_for(document: Document, example: Arrays) -> Shaped:
+    """The shapes of a model's values for given inputs.
+
+    Args:
+        document: The model.
+        example: An array for each input.
+
+    Returns:
+        The shapes; with a note where the model cannot be run on the example.
+    """
+    sizes = {name: tuple(array.shape) for name, array in example.items()}
+    shapes = inferred(document, sizes)
+    missing = [name for name in _made(document.model) if name not in shapes]
+    if not missing:
+        return Shaped(shapes=shapes, example=example)
+    try:
+        told = start(document, exposed=missing).run(example)
+    except ArgumentError as reason:
+        return Shaped(shapes=shapes, example=example, notes=(str(reason),))
+    shapes |= {name: tuple(array.shape) for name, array in told.items() if hasattr(array, "shape")}
+    return Shaped(shapes=shapes, example=example)
+
+
+def _made(model: "ModelProto") -> Iterable[str]:
+    """The values that the main graph's nodes make."""
+    return [name for node in model.graph.node for name in node.output if name]
+
+
+def inferred(document: Document, sizes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shapes that can be told without running the model, given those of its inputs."""
+    onnx = onnx_package()
+    model = declared(document)
+    for entry in inputs_of_model(document):
+        if entry.name in sizes:
+            _bind(model, entry.name, sizes[entry.name])
+    # What an exporter noted holds for open axes; outputs are told anew.
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    try:
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception:  # noqa: BLE001 (it raises what C++ does; the model can still be run)
+        return {name: tuple(size) for name, size in sizes.items()}
+    entries = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    told = {entry.name: _shape_of(entry) for entry in entries}
+    told |= {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    return {name: shape for name, shape in told.items() if shape is not None}
+
+
+def _bind(model: "ModelProto", name: str, sizes: Shape) -> None:
+    for entry in model.graph.input:
+        if entry.name == name:
+            for axis, size in zip(entry.type.tensor_type.shape.dim, sizes, strict=False):
+                axis.dim_value = size
+
+
+def _shape_of(entry: "ValueInfoProto") -> Shape | None:
+    tensor = entry.type.tensor_type
+    if not entry.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        return None
+    sizes = [axis.dim_value if axis.HasField("dim_value") else -1 for axis in tensor.shape.dim]
+    return tuple(sizes) if min(sizes, default=0) >= 0 else None
+
+
+def entries_of(shape: Shape) -> int:
+    """How many entries a tensor of a shape has."""
+    return math.prod(shape)
