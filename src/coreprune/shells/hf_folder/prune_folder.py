@@ -1,0 +1,264 @@
+"""Prune a Hugging Face folder: read, cut block by block, write."""
+
+import hashlib
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from coreprune.core.coreset import Method, check_method
+from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
+from coreprune.progress import Progress, silent
+from coreprune.queries.normalised import BehindNorms
+from coreprune.shells.hf_folder.blocks import Block, find_blocks
+from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
+from coreprune.shells.hf_folder.cutting import Wish, cut_block
+from coreprune.shells.hf_folder.files import files_beside
+from coreprune.shells.hf_folder.layout import Layout, resized
+from coreprune.shells.hf_folder.records import BlockRecord, FolderResult, record_from_json
+from coreprune.shells.hf_folder.staging import Staging
+from coreprune.shells.hf_folder.stored import shapes_after
+from coreprune.shells.hf_folder.weights import INDEX, Weights, find_weights, index_after
+from coreprune.shells.hf_folder.widths import UNEVEN, Keep, entries_after, widths_of
+from coreprune.shells.torch_module.files import check_target
+
+FORMAT, RECORD = 1, "coreprune.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """All that is known before the first block is cut.
+
+    Attributes:
+        config: The original's.
+        weights: The original's.
+        blocks: All blocks.
+        widths: What each keeps.
+        layouts: Of the shards to be, by name.
+        wish: How to cut.
+    """
+
+    config: Config
+    weights: Weights
+    blocks: tuple[Block, ...]
+    widths: Mapping[str, int]
+    layouts: Mapping[str, Layout]
+    wish: Wish
+
+    @property
+    def cut(self) -> list[Block]:
+        """The blocks that lose neurons."""
+        return [block for block in self.blocks if self.widths[block.name] < block.neurons]
+
+
+def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
+    source: str | Path,
+    target: str | Path,
+    *,
+    keep: Keep,
+    method: Method = "optimal",
+    queries: BehindNorms | None = None,
+    round_to: int = 1,
+    layers: Collection[int] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FolderResult:
+    """Write a Hugging Face folder whose feed-forward blocks have fewer neurons.
+
+    Weights only: the model is not run, no code of the folder is executed, and the folder that is
+    read is never written to. One block is in memory at a time. A run that was stopped goes on from
+    the last block that was done when it is called again in the same way.
+
+    Args:
+        source: A folder with config.json and safetensors files, as `save_pretrained` writes it.
+        target: The folder to write; it must be new, and appears when it is complete.
+        keep: The share of every block's neurons to keep, or shares by the blocks' names; with the
+            latter widths may differ, which transformers cannot read.
+        method: How to choose neurons; all but "importance", whose widths are random.
+        queries: The law of what blocks read; by default in closed form.
+        round_to: Widths become multiples of this.
+        layers: The numbers of the transformer layers to cut; None for all.
+        seed: Of all draws.
+        progress: Called as (what, done, of).
+
+    Returns:
+        What was done, which is also in the target's coreprune.json.
+
+    Raises:
+        ArgumentError: When an argument breaks its rule, or the target cannot be written.
+        FileFormatError: When a file of the source is missing, damaged or contradicts another.
+        UnsupportedModelError: When the family is unknown or the weights cannot be cut.
+    """
+    tell = progress if progress is not None else silent
+    source, target = Path(source), Path(target)
+    job = _job(
+        source,
+        keep=keep,
+        round_to=round_to,
+        layers=layers,
+        wish=Wish(method=method, queries=queries or BehindNorms(), seed=seed),
+    )
+    _check_apart(source, target)
+    staging = Staging(target, _plan(job))
+    try:
+        _write(job, staging, tell)
+    except (FileFormatError, UnsupportedModelError):
+        staging.discard()  # nothing to go on with
+        raise
+    return _finish(job, staging)
+
+
+def _write(job: _Job, staging: Staging, tell: Progress) -> None:
+    """Write the shards, block by block."""
+    shards = job.weights.shards
+    staging.check_room(job.layouts)
+    for done, (name, layout) in enumerate(job.layouts.items()):
+        tell("copying what stays", done, len(shards))
+        staging.begin_shard(name, shards[name], layout)
+    for done, block in enumerate(job.cut):
+        tell("pruning blocks", done, len(job.cut))
+        if block.name not in staging.blocks_done:
+            _cut(block, job, staging)
+
+
+def _job(
+    source: Path, *, keep: Keep, round_to: int, layers: Collection[int] | None, wish: Wish
+) -> _Job:
+    _check_method(wish.method)
+    config = read_config(source)
+    weights = find_weights(source)
+    blocks = find_blocks(config, weights)
+    widths = widths_of(blocks, keep, round_to=round_to, layers=layers)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for block in blocks:
+        if widths[block.name] < block.neurons:
+            before = {name: weights.place(name).shape for name in block.tensors}
+            shapes |= shapes_after(block, before, widths[block.name])
+    layouts = {name: resized(shard.layout, shapes) for name, shard in weights.shards.items()}
+    return _Job(
+        config=config, weights=weights, blocks=blocks, widths=widths, layouts=layouts, wish=wish
+    )
+
+
+def _check_method(method: Method) -> None:
+    """Refuse methods that are none, or whose widths are left to chance.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
+    check_method(method)
+    if method == "importance":
+        raise ArgumentError(
+            "method must give every layer the same width, and 'importance' draws with replacement: "
+            "how many neurons are left is random; pass method='priority', whose draws are exact"
+        )
+
+
+def _check_apart(source: Path, target: Path) -> None:
+    """Refuse a target in the source.
+
+    Raises:
+        ArgumentError: When it is, or cannot be written.
+    """
+    inside = source.resolve()
+    if inside == target.resolve() or inside in target.resolve().parents:
+        raise ArgumentError(
+            f"target must lie outside the source, which is never written to, got {target}"
+        )
+    check_target(target)
+
+
+def _plan(job: _Job) -> dict[str, Any]:
+    """What the output depends on: a run may go on only where all of it is the same."""
+    shards = {}
+    for name, shard in job.weights.shards.items():
+        found = shard.path.stat()
+        header = hashlib.sha256(shard.layout.header).hexdigest()
+        shards[name] = [found.st_size, found.st_mtime_ns, header]
+    return {
+        "format": FORMAT,
+        "library_version": version("coreprune"),
+        "source": str(job.weights.folder.resolve()),
+        "config": hashlib.sha256(job.config.path.read_bytes()).hexdigest(),
+        "shards": shards,
+        "widths": dict(job.widths),
+        "method": job.wish.method,
+        "queries": job.wish.queries.words,
+        "seed": job.wish.seed,
+    }
+
+
+def _cut(block: Block, job: _Job, staging: Staging) -> None:
+    tensors = job.weights.read(block.tensors)
+    done = cut_block(block, tensors, num_neurons=job.widths[block.name], wish=job.wish)
+    homes = {name: job.weights.homes[name] for name in done.tensors}
+    places = {name: (home, job.layouts[home]) for name, home in homes.items()}
+    staging.write_block(block.name, done.tensors, places=places, record=asdict(done.record))
+
+
+def _finish(job: _Job, staging: Staging) -> FolderResult:
+    """Write the small files and let the folder appear."""
+    folder, index = job.weights.folder, job.weights.index
+    entries = entries_after(job.blocks, job.widths)
+    written = frozenset({CONFIG, RECORD, INDEX, *job.layouts})
+    copied, left_out = files_beside(folder, written=written)
+    records = [record_from_json(staging.blocks_done[block.name]) for block in job.cut]
+    result = _result(job, staging, records, entries=entries, left_out=left_out)
+    for name in copied:
+        staging.copy(folder / name, name)
+    config = dict(job.config.entries) | (entries or {})
+    staging.write_text(CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    if index is not None:
+        staging.write_text(INDEX, index_after(index, job.layouts.values()))
+    document = {
+        "format": FORMAT,
+        "library_version": version("coreprune"),
+        "block_widths": dict(job.widths),
+        **result.to_json(),
+    }
+    staging.write_text(RECORD, json.dumps(document, ensure_ascii=False) + "\n")
+    staging.finish()
+    return result
+
+
+def _result(
+    job: _Job,
+    staging: Staging,
+    records: list[BlockRecord],
+    *,
+    entries: Mapping[str, int] | None,
+    left_out: list[str],
+) -> FolderResult:
+    notes = [UNEVEN] if entries is None else []
+    if "auto_map" in job.config.entries:
+        notes.append(
+            "config.json names code of its own as auto_map; it was copied, not run, and the family "
+            "table speaks of transformers' own code"
+        )
+    cut = {record.name for record in records}
+    return FolderResult(
+        source=job.weights.folder,
+        target=staging.target,
+        family=job.config.family.name,
+        method=job.wish.method,
+        law=job.wish.queries.words,
+        seed=job.wish.seed,
+        blocks=tuple(records),
+        whole={
+            block.name: "keeps all its neurons, as asked"
+            for block in job.blocks
+            if block.name not in cut
+        },
+        widths=entries or {},
+        parameters_before=_parameters(shard.layout for shard in job.weights.shards.values()),
+        parameters_after=_parameters(job.layouts.values()),
+        left_out=tuple(left_out),
+        notes=tuple(notes),
+    )
+
+
+def _parameters(layouts: Iterable[Layout]) -> int:
+    return sum(math.prod(place.shape) for layout in layouts for place in layout.places.values())

@@ -1,0 +1,89 @@
+"""What pruning a folder gives back: frozen records, and their JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRecord:
+    """One feed-forward block that was cut.
+
+    Attributes:
+        name: The layer whose outputs go through the activation.
+        neurons_before: n.
+        neurons_after: m.
+        kept: The neurons kept, sorted.
+        activation: Its name.
+        expected_error: The root mean square change of an output of the block under the law.
+        relative_error: The same as a share of what the outputs vary by.
+        certificate: No output of the block changes by more, whatever the model reads.
+        certificate_norm: Nor do all together, in Euclidean norm.
+        largest_seen: The largest change of an output on queries that were drawn.
+        space: What the certificate speaks of, in words.
+        ridge: λ of the system the weights solve, None where none was solved.
+        condition_number: Of that system's matrix, likewise.
+        num_draws: How many draws were made, for methods that draw with replacement.
+    """
+
+    name: str
+    neurons_before: int
+    neurons_after: int
+    kept: tuple[int, ...]
+    activation: str
+    expected_error: float
+    relative_error: float
+    certificate: float
+    certificate_norm: float
+    largest_seen: float
+    space: str
+    ridge: float | None
+    condition_number: float | None
+    num_draws: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderResult:
+    """A pruned Hugging Face folder.
+
+    Attributes:
+        source: The folder that was read.
+        target: The folder that was written.
+        family: The row of the family table.
+        method: How neurons were chosen.
+        law: Of the queries, in words.
+        seed: Of all draws.
+        blocks: The blocks that were cut, in order.
+        whole: Blocks that keep all their neurons, and why.
+        widths: The config's entries for widths and their new values.
+        parameters_before: Of all tensors.
+        parameters_after: Of all tensors.
+        left_out: Files that were not copied, because they hold the original's weights.
+        notes: What else a user should know.
+    """
+
+    source: Path
+    target: Path
+    family: str
+    method: str
+    law: str
+    seed: int
+    blocks: tuple[BlockRecord, ...]
+    whole: Mapping[str, str]
+    widths: Mapping[str, int]
+    parameters_before: int
+    parameters_after: int
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON takes it, but where the target is: that may be moved."""
+        found = asdict(self) | {"source": self.source.name}
+        del found["target"]
+        return found
+
+
+def record_from_json(entries: Mapping[str, Any]) -> BlockRecord:
+    """The inverse of `asdict` and a round through JSON."""
+    return BlockRecord(**{**entries, "kept": tuple(entries["kept"])})
