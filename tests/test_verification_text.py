@@ -1,8 +1,11 @@
 """What `verify` prints of numbers."""
 
-import pytest
+from types import SimpleNamespace
 
-from coreprune.verification_text import _numbers
+import pytest
+import torch
+
+from coreprune.verification_text import _numbers, _rounding
 
 
 @pytest.mark.parametrize(
@@ -18,3 +21,14 @@ from coreprune.verification_text import _numbers
 )
 def test_a_ratio_is_said_where_it_tells(attack, bound, words):
     assert _numbers(attack, bound) == words
+
+
+@pytest.mark.parametrize(("bound", "words"), [(None, "nothing is proven"), (1.0, "up to 0.5 for")])
+def test_where_nothing_is_proven_no_rounding_is_spoken_of(bound, words):
+    found = SimpleNamespace(
+        scope="group: no chain",
+        groups=[SimpleNamespace(certificate=bound)],
+        rounding=torch.tensor([0.5]),
+        precision="float32",
+    )
+    assert words in _rounding(found)

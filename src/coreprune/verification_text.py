@@ -118,8 +118,9 @@ def _sentences(found: Verification) -> Iterator[str]:
 
 def _rounding(certified: Certified) -> str:
     worst = float(certified.rounding.amax())
-    if not certified.precision:
-        return "nothing is proven anew of these two networks, and nothing in them was attacked"
+    proven = any(group.certificate is not None for group in certified.groups)
+    if certified.scope != "network" and not proven:
+        return "nothing is proven anew of these two networks"
     if not math.isfinite(worst):
         return f"nothing is proven where {unbounded(certified.precision)}"
     return (

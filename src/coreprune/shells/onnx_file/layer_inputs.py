@@ -1,6 +1,6 @@
 """What reaches the layers of a file: rows of numbers, of a convolution its patches."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,56 +13,6 @@ from coreprune.shells.onnx_file.document import Document
 from coreprune.shells.onnx_file.examples import Arrays
 from coreprune.shells.onnx_file.session import values
 from coreprune.shells.patches import largest_window_norm, patch_norms, patches
-
-
-def rows_read(
-    document: Document, layers: Sequence[Linear], batches: Iterable[Arrays], *, threads: int = 1
-) -> Iterator[Mapping[str, Tensor]]:
-    """What layers read, batch by batch.
-
-    Args:
-        document: The model.
-        layers: Some of its graph's layers.
-        batches: Arrays for the model's inputs.
-        threads: How many work on one operator.
-
-    Yields:
-        By the weight's name one row for each sum that the layer takes; of a convolution some of its
-        patches, as `patches` takes them. Shapes (rows, d).
-
-    Raises:
-        ArgumentError: When a batch does not run through the model.
-    """
-    names = tuple(dict.fromkeys(layer.input for layer in layers))
-    for found in values(document, names, batches, threads=threads):
-        yield {layer.weight: read_by(layer, found[layer.input]) for layer in layers}
-
-
-def given_by(
-    document: Document, layers: Sequence[Linear], batches: Iterable[Arrays], *, threads: int = 1
-) -> Iterator[Mapping[str, Tensor]]:
-    """What layers give, batch by batch.
-
-    Args:
-        document: The model.
-        layers: Some of its graph's layers.
-        batches: Arrays for the model's inputs.
-        threads: How many work on one operator.
-
-    Yields:
-        By the weight's name one row for each place. Shapes (rows, n).
-
-    Raises:
-        ArgumentError: When a batch does not run through the model.
-    """
-    names = tuple(dict.fromkeys(layer.output for layer in layers))
-    for found in values(document, names, batches, threads=threads):
-        yield {
-            layer.weight: found[layer.output]
-            .movedim(-1 if isinstance(layer, Affine) else 1, -1)
-            .flatten(0, -2)
-            for layer in layers
-        }
 
 
 def largest_input_norms(
