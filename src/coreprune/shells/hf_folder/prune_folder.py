@@ -15,12 +15,15 @@ from coreprune.progress import Progress, silent
 from coreprune.queries.normalised import BehindNorms
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
-from coreprune.shells.hf_folder.cutting import Wish, cut_block
+from coreprune.shells.hf_folder.crew import Crew, check_crew, cut_by
+from coreprune.shells.hf_folder.cutting import Wish
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.layout import Layout, resized
+from coreprune.shells.hf_folder.memory import block_need
 from coreprune.shells.hf_folder.records import BlockRecord, FolderResult, record_from_json
 from coreprune.shells.hf_folder.staging import Staging
 from coreprune.shells.hf_folder.stored import shapes_after
+from coreprune.shells.hf_folder.task import Task
 from coreprune.shells.hf_folder.weights import INDEX, Weights, find_weights, index_after
 from coreprune.shells.hf_folder.widths import UNEVEN, Keep, entries_after, widths_of
 from coreprune.shells.torch_module.files import check_target
@@ -39,6 +42,7 @@ class _Job:
         widths: What each keeps.
         layouts: Of the shards to be, by name.
         wish: How to cut.
+        crew: Who cuts.
     """
 
     config: Config
@@ -47,6 +51,7 @@ class _Job:
     widths: Mapping[str, int]
     layouts: Mapping[str, Layout]
     wish: Wish
+    crew: Crew
 
     @property
     def cut(self) -> list[Block]:
@@ -64,13 +69,17 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     round_to: int = 1,
     layers: Collection[int] | None = None,
     seed: int = 0,
+    workers: int = 1,
+    threads: int = 1,
+    ray_address: str | None = None,
     progress: Progress | None = None,
 ) -> FolderResult:
     """Write a Hugging Face folder whose feed-forward blocks have fewer neurons.
 
     Weights only: the model is not run, no code of the folder is executed, and the folder that is
-    read is never written to. One block is in memory at a time. A run that was stopped goes on from
-    the last block that was done when it is called again in the same way.
+    read is never written to. One block is in memory at a time, or one a worker. A run that was
+    stopped goes on after the blocks that were done when it is called again in the same way, with
+    as many workers or others.
 
     Args:
         source: A folder with config.json and safetensors files, as `save_pretrained` writes it.
@@ -82,6 +91,14 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         round_to: Widths become multiples of this.
         layers: The numbers of the transformer layers to cut; None for all.
         seed: Of all draws.
+        workers: How many blocks are cut at a time, each by a process of its own; with more than
+            one, a script must guard its main part by `if __name__ == "__main__":`. The result is
+            the same to the bit at any number.
+        threads: Of torch, for every block. They are not all that the machine has, whatever their
+            number, because sums and so last digits depend on it: `workers` times `threads` should
+            be the machine's cores.
+        ray_address: Of a Ray cluster that cuts the blocks, in workers' place, with the same result;
+            "local" starts one on this machine.
         progress: Called as (what, done, of).
 
     Returns:
@@ -93,6 +110,8 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         UnsupportedModelError: When the family is unknown or the weights cannot be cut.
     """
     tell = progress if progress is not None else silent
+    crew = Crew(workers=workers, threads=threads, ray_address=ray_address)
+    check_crew(crew)
     source, target = Path(source), Path(target)
     job = _job(
         source,
@@ -100,6 +119,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         round_to=round_to,
         layers=layers,
         wish=Wish(method=method, queries=queries or BehindNorms(), seed=seed),
+        crew=crew,
     )
     _check_apart(source, target)
     staging = Staging(target, _plan(job))
@@ -118,14 +138,24 @@ def _write(job: _Job, staging: Staging, tell: Progress) -> None:
     for done, (name, layout) in enumerate(job.layouts.items()):
         tell("copying what stays", done, len(shards))
         staging.begin_shard(name, shards[name], layout)
-    for done, block in enumerate(job.cut):
-        tell("pruning blocks", done, len(job.cut))
-        if block.name not in staging.blocks_done:
-            _cut(block, job, staging)
+    blocks = job.cut
+    tasks = [
+        _task(block, job, staging) for block in blocks if block.name not in staging.blocks_done
+    ]
+    tell("pruning blocks", len(blocks) - len(tasks), len(blocks))
+    for record in cut_by(job.crew, tasks):
+        staging.note_block(record.name, asdict(record))
+        tell("pruning blocks", len(staging.blocks_done), len(blocks))
 
 
 def _job(
-    source: Path, *, keep: Keep, round_to: int, layers: Collection[int] | None, wish: Wish
+    source: Path,
+    *,
+    keep: Keep,
+    round_to: int,
+    layers: Collection[int] | None,
+    wish: Wish,
+    crew: Crew,
 ) -> _Job:
     _check_method(wish.method)
     config = read_config(source)
@@ -139,7 +169,13 @@ def _job(
             shapes |= shapes_after(block, before, widths[block.name])
     layouts = {name: resized(shard.layout, shapes) for name, shard in weights.shards.items()}
     return _Job(
-        config=config, weights=weights, blocks=blocks, widths=widths, layouts=layouts, wish=wish
+        config=config,
+        weights=weights,
+        blocks=blocks,
+        widths=widths,
+        layouts=layouts,
+        wish=wish,
+        crew=crew,
     )
 
 
@@ -188,15 +224,28 @@ def _plan(job: _Job) -> dict[str, Any]:
         "method": job.wish.method,
         "queries": job.wish.queries.words,
         "seed": job.wish.seed,
+        "threads": job.crew.threads,
     }
 
 
-def _cut(block: Block, job: _Job, staging: Staging) -> None:
-    tensors = job.weights.read(block.tensors)
-    done = cut_block(block, tensors, num_neurons=job.widths[block.name], wish=job.wish)
-    homes = {name: job.weights.homes[name] for name in done.tensors}
-    places = {name: (home, job.layouts[home]) for name, home in homes.items()}
-    staging.write_block(block.name, done.tensors, places=places, record=asdict(done.record))
+def _task(block: Block, job: _Job, staging: Staging) -> Task:
+    kind, homes = block.kind, {name: job.weights.homes[name] for name in block.tensors}
+    need = block_need(
+        neurons=block.neurons,
+        width=job.config.number(kind.hidden),
+        layers=3 if kind.is_gated else 2,
+        centred=kind.norm_kind == "layer_norm",
+    )
+    return Task(
+        block=block,
+        num_neurons=job.widths[block.name],
+        wish=job.wish,
+        sources={name: job.weights.folder.resolve() / home for name, home in homes.items()},
+        target=staging.target,
+        spots={name: staging.spot(name, home, job.layouts[home]) for name, home in homes.items()},
+        threads=job.crew.threads,
+        need=need,
+    )
 
 
 def _finish(job: _Job, staging: Staging) -> FolderResult:
@@ -216,6 +265,7 @@ def _finish(job: _Job, staging: Staging) -> FolderResult:
     document = {
         "format": FORMAT,
         "library_version": version("coreprune"),
+        "threads": job.crew.threads,
         "block_widths": dict(job.widths),
         **result.to_json(),
     }
