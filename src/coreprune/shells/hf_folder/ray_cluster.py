@@ -70,7 +70,8 @@ def cut_on_ray(tasks: Sequence[Task], *, address: str) -> Iterator[BlockRecord]:
 
 def _records(ray: Any, tasks: Sequence[Task]) -> Iterator[BlockRecord]:  # noqa: ANN401 (a module)
     remote = ray.remote(max_retries=RETRIES)(_cut)
-    waiting, running = deque(tasks), {}
+    waiting = deque(tasks)
+    running: dict[Any, Task] = {}
     while waiting or running:
         while waiting and len(running) <= _slots(ray, waiting[0]):
             task = waiting.popleft()
