@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.shells.hf_folder import memory, task
@@ -15,6 +16,7 @@ from coreprune.shells.hf_folder.prune_folder import prune_folder
 from experiments.llama_shaped.folder import Shape, write_folder
 
 LAYERS = 4
+QUICK = {"keep": 0.5, "method": "magnitude"}
 SHAPE = Shape(hidden=64, neurons=192, layers=LAYERS)
 
 
@@ -143,9 +145,9 @@ def works(pid):
 def test_what_a_worker_refuses_is_refused(tmp_path):
     write_folder(tmp_path / "big", SHAPE)
     shard = tmp_path / "big" / f"model-00001-of-{LAYERS + 1:05d}.safetensors"
-    raw = bytearray(shard.read_bytes())
-    raw[-2:] = (0x7FC0).to_bytes(2, "little")  # a NaN among the last tensor's numbers
-    shard.write_bytes(raw)
+    tensors = load_file(shard)
+    tensors["model.layers.0.mlp.up_proj.weight"][0, 0] = torch.nan
+    save_file(tensors, shard)
     with pytest.raises(UnsupportedModelError, match="NaN or infinite"):
         prune_folder(tmp_path / "big", tmp_path / "small", keep=0.5, workers=2)
     assert not list(tmp_path.glob("*small*"))
@@ -173,14 +175,14 @@ def test_more_workers_than_there_is_room_for(source, tmp_path, monkeypatch):
 
 def test_other_threads_begin_anew(source, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        prune_folder(source, tmp_path / "small", keep=0.5, progress=stop_after_one)
+        prune_folder(source, tmp_path / "small", progress=stop_after_one, **QUICK)
     journal = tmp_path / ".small.coreprune" / "journal.jsonl"
     assert len(blocks_in(journal)) == 1
     seen = []
     prune_folder(
         source,
         tmp_path / "small",
-        keep=0.5,
+        **QUICK,
         threads=2,
         progress=lambda *told: seen.append(told),
     )
