@@ -12,7 +12,7 @@ _HEAD = 64
 _VOCABULARY = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """A Llama's.
 

@@ -94,7 +94,7 @@ def test_what_a_worker_refuses_is_refused(tmp_path, cluster):
     tensors = load_file(shard)
     tensors["model.layers.0.mlp.up_proj.weight"][0, 0] = torch.nan
     save_file(tensors, shard)
-    with pytest.raises(UnsupportedModelError, match="^model.*NaN or infinite"):
+    with pytest.raises(UnsupportedModelError, match=r"^model.*NaN or infinite"):
         prune_folder(tmp_path / "big", tmp_path / "small", keep=0.5, ray_address=cluster.address)
     assert not list(tmp_path.glob("*small*"))
     cluster.remove_node(node)
@@ -103,6 +103,7 @@ def test_what_a_worker_refuses_is_refused(tmp_path, cluster):
 def test_no_such_cluster(source, tmp_path):
     with pytest.raises(ArgumentError, match="ray_address must be that of a running cluster"):
         prune_folder(source, tmp_path / "small", keep=0.5, ray_address="127.0.0.1:1")
+    assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)

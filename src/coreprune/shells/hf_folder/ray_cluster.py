@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from coreprune.shells.hf_folder.task import Task, cut, tensors_of
 
 RETRIES = 3
 """How often a block is begun anew whose worker was lost."""
+_PATIENCE = 10.0
+"""Seconds that a cluster has to answer a first call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,18 +146,38 @@ def _cluster(address: str) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    _check_reachable(address)
     where = {"include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", **where)
     except (ConnectionError, ValueError, RuntimeError) as reason:
-        raise ArgumentError(
-            f"ray_address must be that of a running cluster such as 10.0.0.1:6379, or local, "
-            f"got {address!r} ({reason})"
-        ) from reason
+        raise ArgumentError(_no_cluster(address, reason)) from reason
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse a place where nobody listens; Ray itself would ask there for many minutes.
+
+    Raises:
+        ArgumentError: When nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return  # a word of Ray's
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as reason:
+        raise ArgumentError(_no_cluster(address, reason)) from reason
+
+
+def _no_cluster(address: str, reason: Exception) -> str:
+    return (
+        "ray_address must be that of a running cluster such as 10.0.0.1:6379, or local, "
+        f"got {address!r} ({reason})"
+    )
 
 
 def _check_room(ray: Any, tasks: Sequence[Task]) -> None:  # noqa: ANN401 (a module)
