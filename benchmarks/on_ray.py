@@ -6,7 +6,6 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from coreprune.shells.hf_folder.prune_folder import prune_folder
 from experiments.llama_shaped.folder import Shape, write_folder
@@ -53,10 +52,10 @@ def main(*, rounds: int = 1, shape: Shape = SHAPE) -> float:
     return share
 
 
-def _seconds(folder: Path, name: str, **how: Any) -> float:
+def _seconds(folder: Path, name: str, *, ray_address: str | None = None) -> float:
     shutil.rmtree(folder / name, ignore_errors=True)
     start = time.perf_counter()
-    prune_folder(folder / "big", folder / name, keep=0.5, **how)
+    prune_folder(folder / "big", folder / name, keep=0.5, ray_address=ray_address)
     return time.perf_counter() - start
 
 
