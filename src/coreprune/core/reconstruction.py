@@ -121,7 +121,7 @@ def factored(covariance: Tensor, ridge: float) -> tuple[Tensor, float]:
             "covariance must be finite, and so must its sum; check the moments of the layer"
         )
     # By columns, as LAPACK has it: the factor then takes the matrix's place, not n² numbers more.
-    factor = torch.empty_like(covariance, dtype=torch.float64).T
+    factor = torch.empty(covariance.shape, dtype=torch.float64, device=covariance.device).T
     failed = torch.empty((), dtype=torch.int32, device=factor.device)
     while True:
         factor.copy_(covariance)
