@@ -6,10 +6,13 @@ from coreprune.shells.hf_folder.memory import block_need, check_memory
 
 
 def test_wide_blocks_take_their_matrices_and_narrow_ones_their_weights():
-    wide = block_need(neurons=28672, width=8192, layers=3)
-    assert wide == 2**30 + 12 * 3 * 28672 * 8192 + 24 * 28672**2
-    assert block_need(neurons=10_000, width=40_000, layers=2) == 2**30 + 32 * 2 * 4 * 10**8
-    assert block_need(neurons=10_000, width=40_000, layers=2, centred=True) > 48 * 2**30
+    n, d = 28672, 8192
+    wide = block_need(neurons=n, width=d, layers=3)
+    assert wide == 2**30 + 12 * 3 * n * d + 24 * n**2 + 16 * d**2
+    n, d = 10_000, 40_000
+    narrow = block_need(neurons=n, width=d, layers=2)
+    assert narrow == 2**30 + 32 * 2 * n * d + 48 * d**2
+    assert block_need(neurons=n, width=d, layers=2, centred=True) == narrow + 112 * d**2
 
 
 def test_workers_must_fit(monkeypatch):

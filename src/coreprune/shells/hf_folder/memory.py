@@ -11,11 +11,11 @@ _BASE = 2**30
 def block_need(*, neurons: int, width: int, layers: int, centred: bool = False) -> int:
     """The memory of a process that cuts one block, in bytes.
 
-        1 GiB + max( 12 N + 3 · 8 n²,  32 N ),   N = n · d · layers
+        1 GiB + max( 12 N + 24 n² + 16 d²,  32 N + c d² ),   N = n · d · layers
 
-    The weights as stored and in float64 with three matrices of moments while neurons are chosen,
-    or, of narrow blocks, the copies of the weights that the certificate scales. Behind a LayerNorm
-    that sees its inputs in up to twice as many coordinates.
+    First the weights as stored and in float64 with three n × n matrices while neurons are chosen;
+    then the copies of the weights that the certificate scales, and its d × d matrices: c is 48,
+    and 160 behind a LayerNorm, which has its outputs in twice as many coordinates.
 
     Args:
         neurons: n.
@@ -29,11 +29,12 @@ def block_need(*, neurons: int, width: int, layers: int, centred: bool = False) 
     Example:
         >>> need = block_need(neurons=5632, width=2048, layers=3)
         >>> round(need / 2**30, 1)
-        2.1
+        2.2
     """
-    numbers = neurons * width * layers
-    certified = (64 if centred else 32) * numbers
-    return _BASE + max(12 * numbers + 24 * neurons**2, certified)
+    numbers, square = neurons * width * layers, width**2
+    chosen = 12 * numbers + 24 * neurons**2 + 16 * square
+    certified = 32 * numbers + (160 if centred else 48) * square
+    return _BASE + max(chosen, certified)
 
 
 def check_memory(workers: int, need: int) -> None:
