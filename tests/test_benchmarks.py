@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import certifying, import_time, latency, sampling, selecting, whole_network
+from benchmarks import (
+    certifying,
+    import_time,
+    latency,
+    on_ray,
+    sampling,
+    selecting,
+    whole_network,
+)
+from experiments.llama_shaped.folder import Shape
 
 LIMITS = ("vector_norm", "Gram matrix", "closed form", "whole layer", "neuron by neuron")
 
@@ -107,3 +116,18 @@ def test_latency_is_of_the_shapes_that_pruning_gives() -> None:
     assert [layer.out_channels for layer in first[:5]] == [51, 51, 102, 102, 205]
     rounded = [m for m in latency._narrowed(0.6, 16).modules() if isinstance(m, torch.nn.Linear)]
     assert [layer.out_features for layer in rounded] == [304, 304, 10]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_ray_is_measured_against_the_plain_loop(monkeypatch, capsys) -> None:
+    pytest.importorskip("ray", reason="the extra distributed is not installed")
+    blocks, taken = on_ray._blocks, iter([[2.0, 2.0, 2.0], [9.0, 2.1, 2.1]])
+
+    def timed(*args, **kwargs):
+        assert len(blocks(*args, **kwargs)) == 3
+        return next(taken)
+
+    monkeypatch.setattr(on_ray, "_blocks", timed)
+    shape = Shape(hidden=8, neurons=16, layers=3)
+    assert on_ray.main(shape=shape) == pytest.approx(0.05)
+    assert "+5.0% (limit 10%); a worker starts in 6.9 s" in capsys.readouterr().out
