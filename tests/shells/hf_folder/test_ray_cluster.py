@@ -131,3 +131,19 @@ def test_the_journal_knows_blocks_from_a_cluster(source, tmp_path):
     assert not ray.is_initialized()
     journal = (tmp_path / ".small.coreprune" / "journal.jsonl").read_text().splitlines()
     assert sum("block" in json.loads(line) for line in journal) == 2
+
+
+def test_a_block_that_is_lost_again_and_again(source, alone, tmp_path, cluster, monkeypatch):
+    node = cluster.add_node(**NODE)
+    monkeypatch.setattr(ray_cluster, "RETRIES", 0)
+
+    def told(what, done, of):
+        if (what, done) == ("pruning blocks", 1):
+            cluster.remove_node(node, allow_graceful=False)
+
+    how = {"keep": 0.5, "progress": told}
+    with pytest.raises(ArgumentError, match=r"gave one up after 0 retries.*same again to go on"):
+        prune_folder(source, tmp_path / "small", ray_address=cluster.address, **how)
+    assert not (tmp_path / "small").exists()
+    prune_folder(source, tmp_path / "small", keep=0.5)
+    assert contents(tmp_path / "small") == alone
