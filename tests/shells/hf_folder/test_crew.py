@@ -92,8 +92,9 @@ def resumed(source, target, monkeypatch):
 RUN = """
 import multiprocessing, sys
 from coreprune.shells.hf_folder.prune_folder import prune_folder
-def told(*what):
-    print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
+def told(what, done, of):
+    if what == "pruning blocks" and done:
+        print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
 if __name__ == "__main__":
     prune_folder(sys.argv[1], sys.argv[2], keep=0.5, workers=int(sys.argv[3]), progress=told)
 """
@@ -108,11 +109,10 @@ def test_a_run_killed_half_way_goes_on_and_gives_the_same(
     target, journal = tmp_path / "small", tmp_path / ".small.coreprune" / "journal.jsonl"
     command = [sys.executable, str(script), str(source), str(target), str(workers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-        wait_for(lambda: blocks_in(journal))
+        pids = {int(pid) for pid in run.stdout.readline().split()}
         run.send_signal(signal.SIGKILL)
-        told, _ = run.communicate(timeout=120)  # what workers left behind would hold it open
+        run.communicate(timeout=120)  # workers that stay would hold it open
     assert run.returncode == -signal.SIGKILL
-    pids = {int(pid) for pid in told.split()}
     assert len(pids) == (0 if workers == 1 else workers)
     wait_for(lambda: not any(map(works, pids)))
     done = len(blocks_in(journal))
@@ -165,6 +165,13 @@ def test_numbers_that_are_none(source, tmp_path, wrong):
 def test_workers_here_and_there(source, tmp_path):
     with pytest.raises(ArgumentError, match="workers must be left out with ray_address, got 2"):
         prune_folder(source, tmp_path / "small", keep=0.5, workers=2, ray_address="local")
+
+
+def test_workers_end_where_the_caller_stops(source, tmp_path):
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        prune_folder(source, tmp_path / "small", workers=2, progress=stop_after_one, **QUICK)
+    assert not multiprocessing.active_children()
+    assert stopped.tb  # which keeps every frame alive
 
 
 def test_more_workers_than_there_is_room_for(source, tmp_path, monkeypatch):

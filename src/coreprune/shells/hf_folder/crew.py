@@ -1,6 +1,6 @@
 """Who cuts the blocks: this process, some on this machine, or a cluster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from coreprune.errors import ArgumentError
@@ -13,26 +13,28 @@ from coreprune.shells.hf_folder.task import Task, cut_and_write
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """Who cuts the blocks; the result does not depend on it, but for `threads`.
+    """Who cuts the blocks; the result does not depend on it.
 
     Attributes:
         workers: How many processes of this machine; 1 for this one.
-        threads: Of torch, for every block.
         ray_address: Of a Ray cluster that does it instead, "local" for one of its own.
     """
 
     workers: int = 1
-    threads: int = 1
     ray_address: str | None = None
 
 
-def check_crew(crew: Crew) -> None:
+def check_crew(crew: Crew, *, threads: int) -> None:
     """Refuse numbers that are none, and workers here and there.
+
+    Args:
+        crew: Who.
+        threads: Of torch, for every block.
 
     Raises:
         ArgumentError: With the way out.
     """
-    for name, value in (("workers", crew.workers), ("threads", crew.threads)):
+    for name, value in (("workers", crew.workers), ("threads", threads)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ArgumentError(f"{name} must be a whole number of at least 1, got {value!r}")
     if crew.ray_address is not None and crew.workers != 1:
@@ -42,7 +44,7 @@ def check_crew(crew: Crew) -> None:
         )
 
 
-def cut_by(crew: Crew, tasks: Sequence[Task]) -> Iterator[BlockRecord]:
+def cut_by(crew: Crew, tasks: Sequence[Task]) -> Generator[BlockRecord, None, None]:
     """Cut and write blocks.
 
     Args:

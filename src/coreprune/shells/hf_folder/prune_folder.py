@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -42,7 +43,6 @@ class _Job:
         widths: What each keeps.
         layouts: Of the shards to be, by name.
         wish: How to cut.
-        crew: Who cuts.
     """
 
     config: Config
@@ -51,7 +51,6 @@ class _Job:
     widths: Mapping[str, int]
     layouts: Mapping[str, Layout]
     wish: Wish
-    crew: Crew
 
     @property
     def cut(self) -> list[Block]:
@@ -110,28 +109,27 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         UnsupportedModelError: When the family is unknown or the weights cannot be cut.
     """
     tell = progress if progress is not None else silent
-    crew = Crew(workers=workers, threads=threads, ray_address=ray_address)
-    check_crew(crew)
+    crew = Crew(workers=workers, ray_address=ray_address)
+    check_crew(crew, threads=threads)
     source, target = Path(source), Path(target)
     job = _job(
         source,
         keep=keep,
         round_to=round_to,
         layers=layers,
-        wish=Wish(method=method, queries=queries or BehindNorms(), seed=seed),
-        crew=crew,
+        wish=Wish(method=method, queries=queries or BehindNorms(), seed=seed, threads=threads),
     )
     _check_apart(source, target)
     staging = Staging(target, _plan(job))
     try:
-        _write(job, staging, tell)
+        _write(job, staging, crew, tell=tell)
     except (FileFormatError, UnsupportedModelError):
         staging.discard()  # nothing to go on with
         raise
     return _finish(job, staging)
 
 
-def _write(job: _Job, staging: Staging, tell: Progress) -> None:
+def _write(job: _Job, staging: Staging, crew: Crew, *, tell: Progress) -> None:
     """Write the shards, block by block."""
     shards = job.weights.shards
     staging.check_room(job.layouts)
@@ -143,19 +141,14 @@ def _write(job: _Job, staging: Staging, tell: Progress) -> None:
         _task(block, job, staging) for block in blocks if block.name not in staging.blocks_done
     ]
     tell("pruning blocks", len(blocks) - len(tasks), len(blocks))
-    for record in cut_by(job.crew, tasks):
-        staging.note_block(record.name, asdict(record))
-        tell("pruning blocks", len(staging.blocks_done), len(blocks))
+    with closing(cut_by(crew, tasks)) as records:  # no worker works on where this is stopped
+        for record in records:
+            staging.note_block(record.name, asdict(record))
+            tell("pruning blocks", len(staging.blocks_done), len(blocks))
 
 
 def _job(
-    source: Path,
-    *,
-    keep: Keep,
-    round_to: int,
-    layers: Collection[int] | None,
-    wish: Wish,
-    crew: Crew,
+    source: Path, *, keep: Keep, round_to: int, layers: Collection[int] | None, wish: Wish
 ) -> _Job:
     _check_method(wish.method)
     config = read_config(source)
@@ -169,13 +162,7 @@ def _job(
             shapes |= shapes_after(block, before, widths[block.name])
     layouts = {name: resized(shard.layout, shapes) for name, shard in weights.shards.items()}
     return _Job(
-        config=config,
-        weights=weights,
-        blocks=blocks,
-        widths=widths,
-        layouts=layouts,
-        wish=wish,
-        crew=crew,
+        config=config, weights=weights, blocks=blocks, widths=widths, layouts=layouts, wish=wish
     )
 
 
@@ -224,7 +211,7 @@ def _plan(job: _Job) -> dict[str, Any]:
         "method": job.wish.method,
         "queries": job.wish.queries.words,
         "seed": job.wish.seed,
-        "threads": job.crew.threads,
+        "threads": job.wish.threads,
     }
 
 
@@ -243,7 +230,6 @@ def _task(block: Block, job: _Job, staging: Staging) -> Task:
         sources={name: job.weights.folder.resolve() / home for name, home in homes.items()},
         target=staging.target,
         spots={name: staging.spot(name, home, job.layouts[home]) for name, home in homes.items()},
-        threads=job.crew.threads,
         need=need,
     )
 
@@ -265,7 +251,7 @@ def _finish(job: _Job, staging: Staging) -> FolderResult:
     document = {
         "format": FORMAT,
         "library_version": version("coreprune"),
-        "threads": job.crew.threads,
+        "threads": job.wish.threads,
         "block_widths": dict(job.widths),
         **result.to_json(),
     }

@@ -78,7 +78,7 @@ def _records(ray: Any, tasks: Sequence[Task]) -> Iterator[BlockRecord]:  # noqa:
     while waiting or running:
         while waiting and len(running) <= _slots(ray, waiting[0]):
             task = waiting.popleft()
-            started = remote.options(num_cpus=task.threads, memory=task.need)
+            started = remote.options(num_cpus=task.wish.threads, memory=task.need)
             running[started.remote(task, packed(tensors_of(task)), version("coreprune"))] = task
         (ready, *_), _ = ray.wait(list(running))
         record, tensors = ray.get(ready)
@@ -187,7 +187,7 @@ def _check_room(ray: Any, tasks: Sequence[Task]) -> None:  # noqa: ANN401 (a mod
         ArgumentError: When no machine has the threads and the memory.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    threads, need = tasks[0].threads, max(task.need for task in tasks)
+    threads, need = tasks[0].wish.threads, max(task.need for task in tasks)
     fits = [r for r in nodes if r.get("CPU", 0) >= threads and r.get("memory", 0) >= need]
     if not fits:
         offered = "; ".join(
@@ -202,7 +202,11 @@ def _check_room(ray: Any, tasks: Sequence[Task]) -> None:  # noqa: ANN401 (a mod
 def _slots(ray: Any, task: Task) -> int:  # noqa: ANN401 (a module)
     """How many such blocks the cluster can cut at a time; machines come and go."""
     there = ray.cluster_resources()
-    return max(1, int(min(there.get("CPU", 0) / task.threads, there.get("memory", 0) / task.need)))
+    by_threads, by_memory = (
+        there.get("CPU", 0) / task.wish.threads,
+        there.get("memory", 0) / task.need,
+    )
+    return max(1, int(min(by_threads, by_memory)))
 
 
 def _lost(tasks: Sequence[Task], reason: Exception) -> str:

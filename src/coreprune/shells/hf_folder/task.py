@@ -26,8 +26,6 @@ class Task:
         sources: The files of the original that hold its tensors, by their names.
         target: The folder to be.
         spots: Where its tensors may go, by their names.
-        threads: Of torch. Sums are split among threads, so that last digits depend on their
-            number: it belongs to the block, whoever cuts it.
         need: The memory that cutting it takes, in bytes.
     """
 
@@ -37,7 +35,6 @@ class Task:
     sources: Mapping[str, Path]
     target: Path
     spots: Mapping[str, Spot]
-    threads: int
     need: int
 
 
@@ -48,7 +45,7 @@ def tensors_of(task: Task) -> Tensors:
 
 def cut(task: Task, tensors: Tensors) -> CutBlock:
     """Cut the block: the same bits in every process of a machine, whatever else it does."""
-    with _threads(task.threads):
+    with _threads(task.wish.threads):
         return cut_block(task.block, tensors, num_neurons=task.num_neurons, wish=task.wish)
 
 
