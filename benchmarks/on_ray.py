@@ -6,10 +6,12 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from benchmarks.processor_time import processor_seconds
 from coreprune.shells.hf_folder.prune_folder import prune_folder
 from experiments.llama_shaped.folder import Shape, write_folder
 
@@ -18,49 +20,64 @@ LIMIT = 0.1
 
 
 def main(*, rounds: int = 1, shape: Shape = SHAPE) -> float:
-    """Print what a block takes in the plain loop, and on a cluster of one CPU.
+    """Print what a folder takes in the plain loop, and on a cluster of one CPU.
 
-    The cluster runs before time is taken. That its worker starts and imports torch is told apart
-    from what blocks take: from one that is done to the next, medians of all rounds.
+    The cluster and its worker run before anything is timed. What is judged is processor time, of
+    this process and all of Ray's, which other work on the machine does not change; beside it the
+    clock's time from one finished block to the next, medians of all rounds.
 
     Args:
         rounds: How often each is timed, in turns.
-        shape: The folder's; at least three layers.
+        shape: The folder's; at least two layers.
 
     Returns:
-        What Ray adds to a block, as a share of its time in the plain loop.
+        What Ray adds, as a share of the plain loop's processor time.
 
     Raises:
         RuntimeError: When the two folders differ.
     """
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so; a busy machine would prefer the plain loop)
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so)
     ray = importlib.import_module("ray")
     folder = Path(tempfile.mkdtemp(prefix="on-ray-"))
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    plain, through, starts = [], [], []
+    plain, through = Taken(), Taken()
     try:
+        write_folder(folder / "big", Shape(hidden=8, neurons=16, layers=2))
+        _prune(folder, "ray", Taken(), ray_address="local")
         write_folder(folder / "big", shape)
         for _ in range(rounds):
-            plain += _blocks(folder, "plain")
-            first, *rest = _blocks(folder, "ray", ray_address="local")
-            starts.append(first - median(rest))
-            through += rest
+            _prune(folder, "plain", plain)
+            _prune(folder, "ray", through, ray_address="local")
             if _contents(folder / "plain") != _contents(folder / "ray"):
                 raise RuntimeError("Ray's folder must be the plain loop's to the byte")
     finally:
         ray.shutdown()
         shutil.rmtree(folder)
-    share = median(through) / median(plain) - 1
+    share = through.processor / plain.processor - 1
+    blocks = rounds * shape.layers
     print(
-        f"a block of n = {shape.neurons}, d = {shape.hidden}, one thread: {median(plain):.1f} s in "
-        f"the plain loop, {median(through):.1f} s through Ray: {share:+.1%} (limit {LIMIT:.0%}); "
-        f"a worker starts in {max(starts):.1f} s, once"
+        f"a block of n = {shape.neurons}, d = {shape.hidden}, one thread: "
+        f"{plain.processor / blocks:.2f} s of processor time in the plain loop, "
+        f"{through.processor / blocks:.2f} s with all of Ray: {share:+.1%} (limit {LIMIT:.0%}); "
+        f"by the clock {median(plain.blocks):.1f} s and {median(through.blocks):.1f} s"
     )
     return share
 
 
-def _blocks(folder: Path, name: str, *, ray_address: str | None = None) -> list[float]:
-    """The seconds from one finished block to the next, the first from the beginning."""
+@dataclass(slots=True, kw_only=True)
+class Taken:
+    """What runs took, in seconds.
+
+    Attributes:
+        processor: Of the processor, all runs together.
+        blocks: By the clock, from one finished block to the next.
+    """
+
+    processor: float = 0.0
+    blocks: list[float] = field(default_factory=list)
+
+
+def _prune(folder: Path, name: str, taken: Taken, *, ray_address: str | None = None) -> None:
     times: list[float] = []
 
     def note(what: str, *_: int) -> None:
@@ -68,8 +85,10 @@ def _blocks(folder: Path, name: str, *, ray_address: str | None = None) -> list[
             times.append(time.perf_counter())
 
     shutil.rmtree(folder / name, ignore_errors=True)
+    before = processor_seconds()
     prune_folder(folder / "big", folder / name, keep=0.5, ray_address=ray_address, progress=note)
-    return [after - before for before, after in pairwise(times)]
+    taken.processor += processor_seconds() - before
+    taken.blocks += [after - before for before, after in pairwise(times)]
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

@@ -1,5 +1,8 @@
 """The benchmarks judge what has a limit and only report the others."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -13,6 +16,7 @@ from benchmarks import (
     selecting,
     whole_network,
 )
+from benchmarks.processor_time import processor_seconds
 from experiments.llama_shaped.folder import Shape
 
 LIMITS = ("vector_norm", "Gram matrix", "closed form", "whole layer", "neuron by neuron")
@@ -121,13 +125,18 @@ def test_latency_is_of_the_shapes_that_pruning_gives() -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_ray_is_measured_against_the_plain_loop(monkeypatch, capsys) -> None:
     pytest.importorskip("ray", reason="the extra distributed is not installed")
-    blocks, taken = on_ray._blocks, iter([[2.0, 2.0, 2.0], [9.0, 2.1, 2.1]])
+    clock = iter([0.0, 1.0, 1.0, 11.0, 11.0, 21.5])
+    monkeypatch.setattr(on_ray, "processor_seconds", lambda: next(clock))
+    assert on_ray.main(shape=Shape(hidden=8, neurons=16, layers=2)) == pytest.approx(0.05)
+    assert "5.25 s with all of Ray: +5.0% (limit 10%)" in capsys.readouterr().out
 
-    def timed(*args, **kwargs):
-        assert len(blocks(*args, **kwargs)) == 3
-        return next(taken)
 
-    monkeypatch.setattr(on_ray, "_blocks", timed)
-    shape = Shape(hidden=8, neurons=16, layers=3)
-    assert on_ray.main(shape=shape) == pytest.approx(0.05)
-    assert "+5.0% (limit 10%); a worker starts in 6.9 s" in capsys.readouterr().out
+def test_processor_time_counts_children() -> None:
+    before = processor_seconds()
+    code = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        child.stdout.readline()
+        assert processor_seconds() - before > 0.25
+        child.communicate("\n")
