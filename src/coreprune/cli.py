@@ -11,9 +11,11 @@ from typing import Annotated, Any, cast, get_args
 import typer
 
 import coreprune
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import METHODS, Method
 from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
+from coreprune.folder_commands import inspect_given_folder, prune_given_folder
+from coreprune.folder_options import FOLDER_LAWS, check_applicable, is_folder
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
 from coreprune.prune import Order
 from coreprune.result import PruneResult
@@ -24,6 +26,7 @@ from coreprune.shared_options import (
     is_file,
     model_of,
 )
+from coreprune.shells.hf_folder.config import has_row
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 from coreprune.terminal import complain, print_json, print_table, say, shown_progress
@@ -37,7 +40,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="package.module:factory, called without arguments, or an .onnx file"
+        metavar="MODEL",
+        help="package.module:factory, called without arguments, an .onnx file, or a folder that "
+        "transformers' save_pretrained wrote",
     ),
 ]
 InputOption = Annotated[
@@ -77,6 +82,7 @@ def _options(
 
 @app.command()
 def inspect(  # noqa: PLR0917 (typer reads options from arguments)
+    context: typer.Context,
     model: ModelArgument,
     shapes: InputOption = None,
     weights: WeightsOption = None,
@@ -84,6 +90,10 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     as_json: JsonOption = False,
 ) -> None:
     """List every layer with the neurons that can be cut, or the reason why it stays whole."""
+    if is_folder(model) and has_row(Path(model)):
+        check_applicable(context)
+        inspect_given_folder(Path(model), as_json=as_json)
+        return
     with shown_progress() as tell:
         tell("reading the model", 0, 1)
         inspection = coreprune.inspect(
@@ -111,6 +121,7 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
 
 @app.command()
 def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
+    context: typer.Context,
     model: ModelArgument,
     shapes: InputOption = None,
     output: Annotated[
@@ -147,7 +158,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     ] = False,
     method: Annotated[str, typer.Option(help=", ".join(METHODS))] = "optimal",
     order: Annotated[str | None, typer.Option(help=" or ".join(get_args(Order)))] = None,
-    queries: Annotated[str | None, typer.Option(help=f"inputs to plan for: {LAWS}")] = None,
+    queries: Annotated[
+        str | None, typer.Option(help=f"inputs to plan for: {LAWS}; {FOLDER_LAWS}")
+    ] = None,
     round_to: Annotated[int, typer.Option(help="widths become multiples of this")] = 1,
     repair: Annotated[
         str | None, typer.Option(help="train without data afterwards: steps as 2000, or 60s")
@@ -156,10 +169,32 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         bool, typer.Option("--curve", help="print what every size costs and prune nothing")
     ] = False,
     skip: SkipOption = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="of a folder, the transformer layers to cut, as 2:10 or -4:; the config has one "
+            "width for all, so that coreprune.load reads the result, and from_pretrained does not"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="fixes every random choice")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a smaller network into a new directory, or a smaller .onnx file."""
+    """Write a smaller network into a new directory, or a smaller .onnx file or folder."""
+    if is_folder(model) and has_row(Path(model)):
+        check_applicable(context)
+        prune_given_folder(
+            Path(model),
+            output,
+            keep=keep or [],
+            method=cast("Method", method),
+            queries=queries,
+            round_to=round_to,
+            layers=layers,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    _check_no_layers(layers)
     budgets = {
         "parameters": parameters,
         "flops": flops,
@@ -200,6 +235,18 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         print_json(result.to_json())
         return
     _print_summary(result, target)
+
+
+def _check_no_layers(layers: str | None) -> None:
+    """Refuse numbers of layers where layers have none.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
+    if layers is not None:
+        raise ArgumentError(
+            "layers are of Hugging Face folders alone; name what stays whole with --skip"
+        )
 
 
 def _new_target(output: Path | None, model: str) -> Path:

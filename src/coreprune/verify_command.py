@@ -6,8 +6,11 @@ from typing import Annotated
 import torch
 import typer
 
+from coreprune.folder_commands import verify_given_folder
+from coreprune.folder_options import check_applicable, is_folder
 from coreprune.option_values import array_of, space_of
 from coreprune.shared_options import JsonOption, WeightsOption, examples_of, module_of
+from coreprune.shells.hf_folder.config import has_row
 from coreprune.shells.torch_module.checkpoint import build
 from coreprune.terminal import complain, print_json, shown_progress
 from coreprune.verification import verify_saved
@@ -15,8 +18,10 @@ from coreprune.verification_text import failure_of, print_verification
 
 
 def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
+    context: typer.Context,
     model: Annotated[
-        str, typer.Argument(metavar="ORIGINAL", help="package.module:factory, as for prune")
+        str,
+        typer.Argument(metavar="ORIGINAL", help="package.module:factory or a folder, as for prune"),
     ],
     pruned: Annotated[Path, typer.Argument(metavar="PRUNED", help="a directory that prune wrote")],
     weights: WeightsOption = None,
@@ -41,6 +46,10 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     Raises:
         Exit: With code 1 when a certificate does not hold.
     """
+    if is_folder(model) and has_row(Path(model)):
+        check_applicable(context)
+        verify_given_folder(Path(model), pruned, seed=seed, as_json=as_json)
+        return
     around = None if samples is None else radius
     space = space_of(radius if samples is None else None, box)
     with shown_progress() as tell:

@@ -107,7 +107,7 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
     tensors = _read_weights(Path(directory) / WEIGHTS, document)
     model = unwrapped(into)
     check_shaped(model)
-    _check_filled(model)
+    check_filled(model)
     names = canonical_names(model)
     wanted = {name for name in model.state_dict() if names.get(name, name) == name}
     problems = [f"{name} is missing from the file" for name in sorted(wanted - set(tensors))]
@@ -126,7 +126,12 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
     return into
 
 
-def _check_filled(model: nn.Module) -> None:
+def check_filled(model: nn.Module) -> None:
+    """Refuse modules without memory.
+
+    Raises:
+        UnsupportedModelError: Naming the tensors and the way out.
+    """
     empty = [name for name, tensor in model.state_dict().items() if getattr(tensor, "is_meta", 0)]
     if empty:
         raise UnsupportedModelError(
