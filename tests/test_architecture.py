@@ -47,6 +47,7 @@ RANKS = {
     "shared_options": 11,
     "folder_options": 11,
     "folder_text": 11,
+    "traced_folder": 11,
     "folder_commands": 12,
     "verify_command": 12.5,
     "report": 11,

@@ -15,7 +15,7 @@ from coreprune.core.coreset import METHODS, Method
 from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.folder_commands import inspect_given_folder, prune_given_folder
-from coreprune.folder_options import FOLDER_LAWS, check_applicable, is_folder
+from coreprune.folder_options import FOLDER_LAWS, check_applicable
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
 from coreprune.prune import Order
 from coreprune.result import PruneResult
@@ -24,12 +24,14 @@ from coreprune.shared_options import (
     WeightsOption,
     examples_of,
     is_file,
+    is_folder,
     model_of,
 )
 from coreprune.shells.hf_folder.config import has_row
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 from coreprune.terminal import complain, print_json, print_table, say, shown_progress
+from coreprune.traced_folder import save_traced
 from coreprune.verify_command import verify
 
 ROWS = 25
@@ -96,9 +98,8 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
         return
     with shown_progress() as tell:
         tell("reading the model", 0, 1)
-        inspection = coreprune.inspect(
-            model_of(model, weights), examples_of(model, shapes), skip=skip or ()
-        )
+        made = model_of(model, weights)
+        inspection = coreprune.inspect(made, examples_of(model, shapes, made=made), skip=skip or ())
     if as_json:
         print_json(inspection.to_json())
         return
@@ -212,17 +213,19 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     }
     if only_curve:
         with shown_progress() as tell:
+            made = model_of(model, weights)
             points = coreprune.curve(
-                model_of(model, weights), examples_of(model, shapes), progress=tell, **said
+                made, examples_of(model, shapes, made=made), progress=tell, **said
             )
         _print_curve(points, as_json=as_json)
         return
     wanted = keep_of(keep or [], budgets, lossless=lossless)
     target = _new_target(output, model)
     with shown_progress() as tell:
+        made = model_of(model, weights)
         result = coreprune.prune(
-            model_of(model, weights),
-            examples_of(model, shapes),
+            made,
+            examples_of(model, shapes, made=made),
             keep=wanted,
             lossless=lossless,
             order=cast("Order | None", order),
@@ -230,11 +233,15 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             progress=tell,
             **said,
         )
-        result.save(target)
+        told = save_traced(result, Path(model), target) if is_folder(model) else ""
+        if not told:
+            result.save(target)
     if as_json:
         print_json(result.to_json())
         return
     _print_summary(result, target)
+    if told:
+        say(told)
 
 
 def _check_no_layers(layers: str | None) -> None:

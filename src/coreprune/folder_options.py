@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 import typer
 
@@ -31,11 +30,6 @@ WAYS: Mapping[str, str] = {
     "effort": "blocks are certified as they were when they were pruned",
 }
 """Of options that do not apply to folders, by the parameter's name: the way out."""
-
-
-def is_folder(model: str) -> bool:
-    """Whether MODEL is a folder."""
-    return Path(model).is_dir()
 
 
 def check_applicable(context: typer.Context) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
+from coreprune.shells.hf_folder.folder_record import is_folder_record
 from coreprune.shells.hf_folder.load_folder import load_folder
 from coreprune.shells.torch_module import files
 
@@ -25,6 +26,6 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
         UnsupportedModelError: When `into` has parameters without a shape or without memory yet.
     """
     place = Path(directory)
-    if (place / files.RECORD).is_file() and not (place / files.WEIGHTS).exists():
+    if is_folder_record(place / files.RECORD):
         return load_folder(place, into=into)
     return files.load(place, into=into)

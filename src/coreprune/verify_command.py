@@ -7,11 +7,10 @@ import torch
 import typer
 
 from coreprune.folder_commands import verify_given_folder
-from coreprune.folder_options import check_applicable, is_folder
+from coreprune.folder_options import check_applicable
 from coreprune.option_values import array_of, space_of
-from coreprune.shared_options import JsonOption, WeightsOption, examples_of, module_of
+from coreprune.shared_options import JsonOption, WeightsOption, examples_of, is_folder, module_of
 from coreprune.shells.hf_folder.config import has_row
-from coreprune.shells.torch_module.checkpoint import build
 from coreprune.terminal import complain, print_json, shown_progress
 from coreprune.verification import verify_saved
 from coreprune.verification_text import failure_of, print_verification
@@ -54,12 +53,14 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     space = space_of(radius if samples is None else None, box)
     with shown_progress() as tell:
         tell("certifying", 0, 1)
+        original = module_of(model, weights)
+        asked = shapes or is_folder(model)
         found = verify_saved(
-            module_of(model, weights),
+            original,
             pruned,
-            into=build(model),
+            into=module_of(model, None),
             space=space,
-            example_inputs=examples_of(model, shapes) if shapes else None,
+            example_inputs=examples_of(model, shapes, made=original) if asked else None,
             samples=None if samples is None else torch.as_tensor(array_of(samples)),
             radius=around,
             effort=effort,

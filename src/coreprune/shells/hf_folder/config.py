@@ -90,7 +90,8 @@ def read_config(folder: Path) -> Config:
             f"{path} has model_type {model_type!r}, which is in no row of the family table "
             f"({known}); a row needs the names of the block's layers and of the norm before it, "
             "and the config's entries for width, layers and activation: see "
-            "coreprune.shells.hf_folder.families"
+            "coreprune.shells.hf_folder.families; or load it with transformers and give the module "
+            "to coreprune.prune"
         )
     if entries.get("quantization_config") is not None:
         raise UnsupportedModelError(

@@ -66,6 +66,14 @@ def read_folder_record(path: Path) -> FolderRecord:
     )
 
 
+def is_folder_record(path: Path) -> bool:
+    """Whether a coreprune.json is that of a folder that was cut block by block."""
+    try:
+        return "block_widths" in read_json(path)
+    except FileFormatError:
+        return False  # whoever reads it next says what is wrong
+
+
 def _is_width(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 

@@ -87,6 +87,5 @@ def _fill(model: nn.Module, homes: Mapping[str, str], weights: Weights) -> None:
     put(model, {name: read[stored] for name, stored in homes.items()})
     for module in model.modules():
         if type(module).__name__ == "Conv1D" and isinstance(module.weight, nn.Parameter):
-            sizes = module.weight.shape  # transformers' own transposed layer keeps them as numbers
-            module.nx = sizes[0]
-            module.nf = sizes[1]
+            # transformers' own transposed layer keeps its sizes as numbers
+            vars(module).update(zip(("nx", "nf"), module.weight.shape, strict=True))

@@ -21,6 +21,7 @@ from coreprune.shells.torch_module.tensors import canonical_names
 
 FORMAT = 1
 WEIGHTS, RECORD = "weights.safetensors", "coreprune.json"
+FOLDER_WEIGHTS = "model.safetensors"
 
 
 def save(
@@ -61,7 +62,7 @@ def save(
     except OSError as reason:
         raise ArgumentError(_unwritable(directory, reason)) from reason
     try:
-        save_file(tensors, staging / WEIGHTS)
+        save_file(tensors, staging / WEIGHTS, metadata={"format": "pt"})
         text = json.dumps(document, indent=1, ensure_ascii=False)
         (staging / RECORD).write_text(text + "\n", encoding="utf-8")
         # safetensors lets only the owner read; the weights are as public as the record.
@@ -104,7 +105,7 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
         UnsupportedModelError: When `into` has parameters without a shape or without memory yet.
     """
     document = read_record(directory)
-    tensors = _read_weights(Path(directory) / WEIGHTS, document)
+    tensors = _read_weights(_weights_in(Path(directory)), document)
     model = unwrapped(into)
     check_shaped(model)
     check_filled(model)
@@ -124,6 +125,12 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
         )
     put(model, tensors)
     return into
+
+
+def _weights_in(directory: Path) -> Path:
+    """The weights' file, in folders that transformers reads under its own name."""
+    own, other = directory / WEIGHTS, directory / FOLDER_WEIGHTS
+    return other if other.is_file() and not own.exists() else own
 
 
 def check_filled(model: nn.Module) -> None:
