@@ -67,11 +67,12 @@ class Config:
         return kind.activation_meant.get(value, value)
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path, *, family: Family | None = None) -> Config:
     """Read a folder's config.json; no code that it names is loaded.
 
     Args:
         folder: The Hugging Face folder.
+        family: The row that speaks of it; None looks it up in the table.
 
     Returns:
         The config with its family.
@@ -83,14 +84,14 @@ def read_config(folder: Path) -> Config:
     """
     entries = read_entries(folder)
     path, model_type = folder / CONFIG, entries.get("model_type")
-    family = _family(entries)
+    family = family or _family(entries)
     if family is None:
         known = ", ".join(name for one in FAMILIES for name in one.model_types)
         raise UnsupportedModelError(
             f"{path} has model_type {model_type!r}, which is in no row of the family table "
             f"({known}); a row needs the names of the block's layers and of the norm before it, "
-            "and the config's entries for width, layers and activation: see "
-            "coreprune.shells.hf_folder.families; or load it with transformers and give the module "
+            "and the config's entries for width, layers and activation: pass "
+            "it as family=, see docs/families.md; or load it with transformers and give the module "
             "to coreprune.prune"
         )
     if entries.get("quantization_config") is not None:

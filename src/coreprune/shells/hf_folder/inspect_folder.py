@@ -9,6 +9,7 @@ from typing import Any
 
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import read_config
+from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.stored import shapes_after
 from coreprune.shells.hf_folder.weights import Weights, find_weights
 
@@ -100,12 +101,13 @@ class FolderInspection:
         return asdict(self) | {"source": self.source.name}
 
 
-def inspect_folder(source: str | Path) -> FolderInspection:
+def inspect_folder(source: str | Path, *, family: Family | None = None) -> FolderInspection:
     """List every feed-forward block of a Hugging Face folder, and what stays whole.
 
     Args:
         source: A folder with config.json and safetensors files, as `save_pretrained` writes it; of
             the latter only the headers are read.
+        family: A row of your own for a family that the table does not have.
 
     Returns:
         The blocks, and the share of parameters that can be reached.
@@ -121,7 +123,7 @@ def inspect_folder(source: str | Path) -> FolderInspection:
         coreprune.errors.ArgumentError: source must be a folder, got no/such/folder
     """
     folder = Path(source)
-    config = read_config(folder)
+    config = read_config(folder, family=family)
     weights = find_weights(folder)
     blocks = find_blocks(config, weights)
     sizes = {name: math.prod(weights.place(name).shape) for name in weights.homes}

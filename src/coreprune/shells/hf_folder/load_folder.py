@@ -57,7 +57,8 @@ def load_folder(directory: Path, *, into: nn.Module) -> nn.Module:
     if problems:
         raise ArgumentError(
             f"into does not fit {directory}: {'; '.join(problems)}; pass a fresh instance of the "
-            "original's class, made from the original's config"
+            "original's class, made from the original's config; of families whose tensors "
+            "transformers renames as it reads them, prune all layers alike"
         )
     _fill(model, homes, weights)
     return into

@@ -9,6 +9,7 @@ from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.progress import Progress, silent
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import read_config
+from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.folder_record import FolderRecord, read_folder_record
 from coreprune.shells.hf_folder.prune_folder import RECORD
 from coreprune.shells.hf_folder.stored import shapes_after
@@ -71,6 +72,7 @@ def verify_folder(
     source: str | Path,
     target: str | Path,
     *,
+    family: Family | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FolderVerification:
@@ -83,6 +85,7 @@ def verify_folder(
     Args:
         source: The folder that was pruned.
         target: What `prune_folder` wrote.
+        family: The row of your own that `prune_folder` was given.
         seed: Of the attack.
         progress: Called as (what, done, of).
 
@@ -100,7 +103,7 @@ def verify_folder(
         coreprune.errors.ArgumentError: source must be a folder, got no/such/folder
     """
     tell = progress if progress is not None else silent
-    pair = _pair(Path(source), Path(target))
+    pair = _pair(Path(source), Path(target), family)
     cut, blocks = pair.cut, []
     for done, block in enumerate(cut):
         tell("certifying blocks", done, len(cut))
@@ -139,14 +142,14 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def _pair(source: Path, target: Path) -> _Pair:
+def _pair(source: Path, target: Path, family: Family | None) -> _Pair:
     """Read what both folders say.
 
     Raises:
         ArgumentError: When there is no such folder.
         FileFormatError: When they do not belong together.
     """
-    config = read_config(source)
+    config = read_config(source, family=family)
     big = find_weights(source)
     blocks = find_blocks(config, big)
     if not target.is_dir():
