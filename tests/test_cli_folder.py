@@ -226,7 +226,7 @@ def test_layers_of_a_module_are_refused(command, tmp_path):
         "-o", tmp_path / "s", "--layers", "1:",
     )  # fmt: skip
     assert code == 1
-    assert "layers are of Hugging Face folders alone" in err
+    assert "layers are of Hugging Face folders that the family table has" in err
 
 
 def _no_config(folder):

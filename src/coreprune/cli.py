@@ -252,7 +252,8 @@ def _check_no_layers(layers: str | None) -> None:
     """
     if layers is not None:
         raise ArgumentError(
-            "layers are of Hugging Face folders alone; name what stays whole with --skip"
+            "layers are of Hugging Face folders that the family table has; name what stays whole "
+            "with --skip"
         )
 
 

@@ -37,10 +37,12 @@ def pretrained(folder: Path) -> nn.Module:
     package = _transformers(str(entries.get("model_type")))
     with _quiet(package):
         try:
+            safely = {"local_files_only": True, "trust_remote_code": False}
+            config = package.AutoConfig.from_pretrained(folder, **safely)
             model, found = _class_of(entries, package).from_pretrained(
                 folder,
-                local_files_only=True,
-                trust_remote_code=False,
+                config=config,
+                **safely,
                 use_safetensors=True,
                 output_loading_info=True,
             )
