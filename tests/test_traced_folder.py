@@ -1,6 +1,7 @@
 """Folders of families without a row: through transformers, and into what it reads where it can."""
 
 import errno
+import functools
 import json
 import shutil
 import sys
@@ -12,7 +13,7 @@ from tiny_transformers import _TEXT, transformers
 
 import coreprune
 from coreprune.shells.hf_folder.families import family_of
-from coreprune.shells.hf_folder.pretrained import example_inputs_of, pretrained
+from coreprune.shells.hf_folder.pretrained import example_inputs_of
 from coreprune.traced_folder import save_traced
 
 
@@ -33,25 +34,30 @@ def command(capsys, monkeypatch):
     return lambda *arguments: run(capsys, monkeypatch, *arguments)
 
 
-def saved(make, tmp_path):
+def built(make):
     torch.manual_seed(0)
-    model = make().eval()
+    return make().eval()
+
+
+@functools.cache
+def result_of(make):
+    """Pruned once for all tests: tracing takes seconds."""
+    model = built(make)
+    return coreprune.prune(model, example_inputs_of(model), keep=0.5)
+
+
+def saved(make, tmp_path):
+    model = built(make)
     assert family_of(model.config.model_type) is None
     model.save_pretrained(tmp_path / "big")
     (tmp_path / "big" / "tokenizer.json").write_text("{}")
     return tmp_path / "big"
 
 
-def pruned(source, target):
-    model = pretrained(source)
-    result = coreprune.prune(model, example_inputs_of(model), keep=0.5)
-    return result, save_traced(result, source, target)
-
-
 def test_where_the_config_has_the_width_transformers_reads_it(tmp_path):
     source = saved(deberta, tmp_path)
-    result, told = pruned(source, tmp_path / "small")
-    small = tmp_path / "small"
+    small, result = tmp_path / "small", result_of(deberta)
+    told = save_traced(result, source, small)
     assert told == f"transformers reads it: DebertaV2Model.from_pretrained({str(small)!r})"
     assert json.loads((small / "config.json").read_text())["intermediate_size"] == 12
     assert {path.name for path in small.iterdir()} == {
@@ -69,8 +75,8 @@ def test_where_the_config_has_the_width_transformers_reads_it(tmp_path):
 
 def test_where_it_has_not_coreprune_reads_it(tmp_path):
     source = saved(convnext, tmp_path)
-    result, told = pruned(source, tmp_path / "small")
-    small = tmp_path / "small"
+    small, result = tmp_path / "small", result_of(convnext)
+    told = save_traced(result, source, small)
     assert (small / "config.json").read_bytes() == (source / "config.json").read_bytes()
     assert not (small / "model.safetensors").exists()
     code = told.partition("load it with ")[2]
@@ -84,14 +90,14 @@ def test_an_entry_that_only_looks_like_the_width_is_put_back(tmp_path):
     config = source / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"mlp_pixels": 32}))
     before = config.read_text()
-    _, told = pruned(source, tmp_path / "small")
+    told = save_traced(result_of(convnext), source, tmp_path / "small")
     assert "coreprune.load" in told
     assert (tmp_path / "small" / "config.json").read_text() == before
 
 
 def test_widths_that_differ_are_none_of_the_config(tmp_path):
     source = saved(deberta, tmp_path)
-    model = pretrained(source)
+    model = built(deberta)
     keep = {"encoder.layer.0.intermediate.dense": 0.5}
     result = coreprune.prune(model, example_inputs_of(model), keep=keep)
     assert "coreprune.load" in save_traced(result, source, tmp_path / "small")
@@ -105,7 +111,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(coreprune.ArgumentError, match="No space left on device"):
-        pruned(source, tmp_path / "small")
+        save_traced(result_of(deberta), source, tmp_path / "small")
     assert [path.name for path in tmp_path.iterdir()] == ["big"]
 
 
