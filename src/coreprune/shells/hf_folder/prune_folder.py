@@ -18,6 +18,7 @@ from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
 from coreprune.shells.hf_folder.crew import Crew, check_crew, cut_by
 from coreprune.shells.hf_folder.cutting import Wish
+from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.layout import Layout, resized
 from coreprune.shells.hf_folder.memory import block_need
@@ -67,6 +68,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     queries: BehindNorms | None = None,
     round_to: int = 1,
     layers: Collection[int] | None = None,
+    family: Family | None = None,
     seed: int = 0,
     workers: int = 1,
     threads: int = 1,
@@ -89,6 +91,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         queries: The law of what blocks read; by default in closed form.
         round_to: Widths become multiples of this.
         layers: The numbers of the transformer layers to cut; None for all.
+        family: A row of your own for a family that the table does not have.
         seed: Of all draws.
         workers: How many blocks are cut at a time, each by a process of its own; with more than
             one, a script must guard its main part by `if __name__ == "__main__":`. The result is
@@ -107,13 +110,19 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         ArgumentError: When an argument breaks its rule, or the target cannot be written.
         FileFormatError: When a file of the source is missing, damaged or contradicts another.
         UnsupportedModelError: When the family is unknown or the weights cannot be cut.
+
+    Example:
+        >>> prune_folder("no/such/folder", "small", keep=0.5)
+        Traceback (most recent call last):
+        coreprune.errors.ArgumentError: source must be a folder, got no/such/folder
     """
     tell = progress if progress is not None else silent
     crew = Crew(workers=workers, ray_address=ray_address)
     check_crew(crew, threads=threads)
     source, target = Path(source), Path(target)
+    _check_method(method)
     job = _job(
-        source,
+        read_config(source, family=family),
         keep=keep,
         round_to=round_to,
         layers=layers,
@@ -148,11 +157,9 @@ def _write(job: _Job, staging: Staging, crew: Crew, *, tell: Progress) -> None:
 
 
 def _job(
-    source: Path, *, keep: Keep, round_to: int, layers: Collection[int] | None, wish: Wish
+    config: Config, *, keep: Keep, round_to: int, layers: Collection[int] | None, wish: Wish
 ) -> _Job:
-    _check_method(wish.method)
-    config = read_config(source)
-    weights = find_weights(source)
+    weights = find_weights(config.path.parent)
     blocks = find_blocks(config, weights)
     widths = widths_of(blocks, keep, round_to=round_to, layers=layers)
     shapes: dict[str, tuple[int, ...]] = {}
@@ -207,6 +214,7 @@ def _plan(job: _Job) -> dict[str, Any]:
         "source": str(job.weights.folder.resolve()),
         "config": hashlib.sha256(job.config.path.read_bytes()).hexdigest(),
         "shards": shards,
+        "family": repr(job.config.family),
         "widths": dict(job.widths),
         "method": job.wish.method,
         "queries": job.wish.queries.words,
