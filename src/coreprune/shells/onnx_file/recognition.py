@@ -42,6 +42,7 @@ class Recognised:
     factor: float
 
 
+@np.errstate(all="ignore")  # chains may overflow, and what is infinite is compared with nothing
 def recognised(values: Tensor, tolerance: float) -> Recognised | None:
     """Find the function that has some values on the grid.
 
@@ -60,8 +61,6 @@ def recognised(values: Tensor, tolerance: float) -> Recognised | None:
     least = math.nextafter(tolerance, math.inf)
     for build, own in _candidates(given, probed, tolerance):
         factor = float(given[_ONE] / own[_ONE]) if own[_ONE] and given[_ONE] else 1.0
-        if not math.isfinite(factor):
-            continue  # it overflows where members do not
         factor = 1.0 if abs(factor - 1) <= tolerance else factor
         distance = _distance(given, factor * own)
         if distance < least:
@@ -81,8 +80,7 @@ def _is_straight(probed: Numbers) -> bool:
     left, middle, right = float(probed[0]), float(probed[_AT_ZERO]), float(probed[2 * _AT_ZERO])
     if abs(left + right - 2 * middle) > 1e-6 * (1 + abs(right - left)):
         return False  # sooner told, and a line is not so far off by rounding
-    with np.errstate(invalid="ignore"):
-        steps = np.diff(probed[:-2])
+    steps = np.diff(probed[:-2])
     return bool(np.ptp(steps) <= 1e-9 * (1 + np.abs(steps[0])))
 
 
@@ -90,8 +88,7 @@ def _distance(left: Numbers, right: Numbers) -> float:
     finite = np.isfinite(left)
     if not finite[_ZERO] or np.count_nonzero(finite) < _ENOUGH:
         return math.inf  # near 0, where all these functions are, something must be left to compare
-    with np.errstate(invalid="ignore"):
-        gaps = np.abs(left - right) / (1 + np.abs(right))
+    gaps = np.abs(left - right) / (1 + np.abs(right))
     return float(gaps[finite].max())
 
 
@@ -102,10 +99,9 @@ def _candidates(
     possible = _like_at_ends(probed, 2 * tolerance)
     if possible:
         probes = probes[possible]
-        with np.errstate(all="ignore"):
-            factors = np.where(probed[_AT_ONE] == 0, 1.0, probed[_AT_ONE] / probes[:, _AT_ONE])
-            scaled = factors[:, None] * probes
-            gaps = np.abs(probed - scaled) / (1 + np.abs(scaled))
+        factors = np.where(probed[_AT_ONE] == 0, 1.0, probed[_AT_ONE] / probes[:, _AT_ONE])
+        scaled = factors[:, None] * probes
+        gaps = np.abs(probed - scaled) / (1 + np.abs(scaled))
         close = np.nanmax(np.where(np.isfinite(probed), gaps, 0.0), axis=1) <= 2 * tolerance
         for place in np.array(possible)[close]:
             yield builds[place], grids[place]
