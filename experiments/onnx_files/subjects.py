@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from coreprune import Gaussian
 from experiments.onnx_files import readers, text
 from experiments.onnx_files.packages import MAGIKA, RAPIDOCR, SILERO, Package, file_of
 
@@ -41,7 +42,9 @@ class Subject:
         package: The release that it is in.
         member: Where in that it is.
         judge: What a pruned file is worth; None where nothing can be pruned.
-        shape: Of the random example; None leaves that to the library.
+        shape: Of the pictures of the default law that are drawn, once for all layers; None leaves
+            the law to the library.
+        told: A law that somebody who knows what inputs are like would name, tried as well.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Subject:
     member: str
     judge: Judge | None
     shape: tuple[int, ...] | None = None
+    told: Gaussian | None = None
 
     def path(self, *, fetch: bool = True) -> Path:
         """The file itself."""
@@ -122,27 +126,28 @@ SUBJECTS = (
         package=SILERO,
         member=f"{_SILERO}silero_vad_16k_sequence.onnx",
         judge=heard,
+        told=Gaussian(deviation=0.05),  # about as loud as speech is recorded
     ),
     Subject(
         name="rapidocr, detection",
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_PP-OCRv4_det_infer.onnx",
         judge=found,
-        shape=(1, 3, 64, 64),
+        shape=(128, 3, 96, 96),
     ),
     Subject(
         name="rapidocr, recognition",
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_PP-OCRv4_rec_infer.onnx",
         judge=read,
-        shape=(1, 3, 48, 96),
+        shape=(128, 3, 48, 96),
     ),
     Subject(
         name="rapidocr, classification",
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_ppocr_mobile_v2.0_cls_infer.onnx",
         judge=turned,
-        shape=(1, 3, 48, 96),
+        shape=(256, 3, 48, 96),
     ),
     Subject(
         name="silero-vad, streaming",
