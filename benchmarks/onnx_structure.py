@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -29,6 +30,7 @@ from coreprune.shells.onnx_file.writing import write
 from experiments.mnist import NoDataError
 from experiments.onnx_files.subjects import SUBJECTS
 
+T = TypeVar("T")
 ROUNDS = 5
 GENERATED = "generated, 100 MB"
 _WIDTH, _LAYERS = 2236, 5
@@ -127,22 +129,24 @@ def generated(path: Path, *, width: int = _WIDTH, layers: int = _LAYERS) -> Path
 
 
 def _ratio(path: Path, folder: Path) -> Ratio:
-    pairs = []
-    for turn in range(ROUNDS + 1):  # the first warms up
-        base = _seconds(lambda: onnx.save(onnx.load(path), folder / "copy.onnx"))
-        halves: list[Halved] = []
-        took = _seconds(lambda: halves.append(_structure(path, folder / "small.onnx")))
-        checked = took + _seconds(lambda: _checked(halves[0]))
-        if turn:
-            pairs.append((took / base, checked / base))
+    rounds = [_round(path, folder) for _ in range(ROUNDS + 1)]
+    pairs = rounds[1:]  # the first warms up
     structure, checked = (statistics.median(one) for one in zip(*pairs, strict=True))
     return Ratio(structure=structure, checked=checked)
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _round(path: Path, folder: Path) -> tuple[float, float]:
+    """Both ratios, once."""
+    base, _ = _timed(lambda: onnx.save(onnx.load(path), folder / "copy.onnx"))
+    took, halved = _timed(lambda: _structure(path, folder / "small.onnx"))
+    more, _ = _timed(lambda: _checked(halved))
+    return took / base, (took + more) / base
+
+
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
     started = time.process_time()
-    work()
-    return time.process_time() - started
+    made = work()
+    return time.process_time() - started, made
 
 
 def _structure(path: Path, target: Path) -> Halved:

@@ -98,7 +98,7 @@ def read_lines(path: Path, lines: Sequence[Pixels]) -> list[str]:
         given = np.zeros((3, _LINE_HEIGHT, max(width, _LINE_WIDTH)), dtype=np.float32)
         given[:, :, :width] = _scaled(pixels, _LINE_HEIGHT, width)
         best = running.run(None, {"x": given[None]})[0][0].argmax(axis=1)
-        kept = best[np.append(True, best[1:] != best[:-1])]  # noqa: FBT003 (a first entry)
+        kept = best[np.append(True, best[1:] != best[:-1])]
         found.append("".join(table[place] for place in kept))
     return found
 

@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 import torch
 from torch import Generator, Tensor
+from torch.utils.data import DataLoader
 
 import coreprune
 from coreprune import DeadLeaves, Samples, UnsupportedModelError
@@ -150,12 +151,12 @@ def _example(subject: Subject) -> Tensor | None:
 def _law(subject: Subject) -> Samples | None:
     """Pictures of the law that the library takes for networks of images without normalisations.
 
-    The library would draw thousands, which costs most of the time; convolutions see hundreds of
-    places in each.
+    The library would draw thousands of them anew for every layer, which costs most of the time.
     """
     if subject.shape is None:
         return None
-    return Samples(DeadLeaves().sample(subject.shape, generator=Generator().manual_seed(0)))
+    pictures = DeadLeaves().sample(subject.shape, generator=Generator().manual_seed(0))
+    return Samples(DataLoader(pictures, batch_size=64))
 
 
 def files_table(results: dict[str, Any]) -> str:
@@ -185,7 +186,10 @@ def _told(row: dict[str, Any]) -> str:
 
 def scores_table(results: dict[str, Any]) -> str:
     """What pruned files are worth, in Markdown."""
-    lines = ["| file | kept | parameters | bytes | prune | on real inputs |", "|---|--:|--:|--:|--:|---|"]
+    lines = [
+        "| file | kept | parameters | bytes | prune | on real inputs |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
     for one in results["files"]:
         rows = [row for row in results["rows"] if row["file"] == one["file"]]
         if one["score"] is not None:
@@ -214,8 +218,8 @@ def table(results: dict[str, Any]) -> str:
         "",
         scores_table(results),
         "",
-        "Seconds of one core. Each pruned file passes `onnx.checker` with shape inference, runs in ONNX Runtime and has the "
-        "original's inputs, outputs, opset and metadata"
+        "Seconds of one core. Each pruned file passes `onnx.checker` with shape inference, runs in "
+        "ONNX Runtime and has the original's inputs, outputs, opset and metadata"
         + (f", but for {'; '.join(missing)}." if missing else "."),
         "",
         f"coreprune {results['coreprune']}, torch {results['torch']}.",
@@ -233,7 +237,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
             shares = [row["parameters"] / one["parameters"] for row in rows]
             values = [row["score"][name] for row in rows]
             axes.plot(
-                [1, *shares], [one["score"][name], *values], f"-{marker}", label=f"{one['file']}: {name}"
+                [1, *shares],
+                [one["score"][name], *values],
+                f"-{marker}",
+                label=f"{one['file']}: {name}",
             )
     axes.set_xlabel("parameters left")
     axes.set_ylim(0, 1.05)

@@ -74,7 +74,9 @@ def found(original: Path, small: Path) -> Scores:
     """Intersection over union of the pixels that are text to both."""
     names = {"photograph": text.PAGE, "handwriting": text.HANDWRITING}
     pictures = [*map(text.picture, names.values()), text.typeset_page()]
-    masks = zip(readers.text_masks(original, pictures), readers.text_masks(small, pictures), strict=True)
+    masks = zip(
+        readers.text_masks(original, pictures), readers.text_masks(small, pictures), strict=True
+    )
     return {
         name: float((one & other).sum() / max(1, (one | other).sum()))
         for name, (one, other) in zip([*names, "typeset"], masks, strict=True)
@@ -133,21 +135,21 @@ SUBJECTS = (
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_PP-OCRv4_det_infer.onnx",
         judge=found,
-        shape=(128, 3, 96, 96),
+        shape=(512, 3, 64, 64),
     ),
     Subject(
         name="rapidocr, recognition",
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_PP-OCRv4_rec_infer.onnx",
         judge=read,
-        shape=(128, 3, 48, 96),
+        shape=(768, 3, 48, 48),
     ),
     Subject(
         name="rapidocr, classification",
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_ppocr_mobile_v2.0_cls_infer.onnx",
         judge=turned,
-        shape=(256, 3, 48, 96),
+        shape=(768, 3, 48, 48),
     ),
     Subject(
         name="silero-vad, streaming",
@@ -172,5 +174,3 @@ def _right(words: Sequence[str], read: Sequence[str]) -> float:
 @cache
 def _kept(reader: Callable[..., Any], path: Path, inputs: tuple[Path, ...]) -> Any:  # noqa: ANN401
     return reader(path, inputs)
-
-

@@ -60,7 +60,7 @@ def operator_tests(names: Iterable[str] | None = None) -> Iterator[tuple[str, by
         warnings.simplefilter("ignore")  # they overflow on purpose
         for name in names:
             importlib.import_module(f"{operators.__name__}.{name}")
-    for case in operators._NodeTestCases:  # noqa: SLF001 (onnx's own loader reads it)
+    for case in operators._NodeTestCases:
         if case.model is not None:
             yield case.name, case.model.SerializeToString()
 

@@ -99,9 +99,7 @@ def test_distances_are_levenshteins():
 
 def test_kept_notices_another_opset(tmp_path):
     for name, version in (("a", 17), ("b", 18)):
-        inputs, outputs = (
-            [onnx.helper.make_tensor_value_info(one, 1, (1,))] for one in ("x", "y")
-        )
+        inputs, outputs = ([onnx.helper.make_tensor_value_info(one, 1, (1,))] for one in ("x", "y"))
         graph = onnx.helper.make_graph(
             [onnx.helper.make_node("Relu", ["x"], ["y"])], "g", inputs, outputs
         )

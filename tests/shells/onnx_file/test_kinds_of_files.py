@@ -40,7 +40,8 @@ def of_opset(version, operators, inner):
     """Two layers of the given opset around some nodes that read "r" and give "z"."""
     tensors = {"wa": numbers(5, 8), "ba": numbers(8), "wb": numbers(8, 3)}
     return model(
-        [node("MatMul", "x wa", "h"), node("Add", "h ba", "a"), *operators, node("MatMul", "z wb", "y")],
+        [node("MatMul", "x wa", "h"), node("Add", "h ba", "a"), *operators,
+         node("MatMul", "z wb", "y")],
         {"x": ("batch", 5)}, {"y": ("batch", 3)}, {**tensors, **inner}, opset=version,
     )  # fmt: skip
 
@@ -112,7 +113,8 @@ def test_tensors_beside_the_file_are_pruned_and_stay_beside_it(tmp_path, togethe
     write(exported(perceptron(40, 80, 3), (torch.zeros(1, 40),)), tmp_path / "plain.onnx")
     path = stored(
         tmp_path / "here", onnx.load(tmp_path / "plain.onnx"), save_as_external_data=True,
-        all_tensors_to_one_file=together, location="all.bin" if together else None, size_threshold=0,
+        all_tensors_to_one_file=together, location="all.bin" if together else None,
+        size_threshold=0,
     )  # fmt: skip
     small = pruned(path)
     assert (tmp_path / "here" / "small.onnx.data").stat().st_size == 4 * 40 * 40

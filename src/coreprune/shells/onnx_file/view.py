@@ -45,7 +45,7 @@ class View:
         known = self.fixed.get(name)
         if known is None or known.tensor.numel() != 1:
             return None
-        return float(known.tensor.reshape(()).to(torch.float64))
+        return float(known.tensor.item())
 
     def integers(self, name: str) -> list[int] | None:
         """The entries of a constant of whole numbers; None for anything else."""
