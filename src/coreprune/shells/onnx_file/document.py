@@ -131,7 +131,7 @@ def _taken_apart(
 def _copy(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
     """Copy all fields of a message but some."""
     for field, value in source.ListFields():
-        if field.name not in without and isinstance(value, str | int):
+        if field.name not in without and isinstance(value, str | bytes | int):
             setattr(target, field.name, value)
         elif field.name not in without:
             getattr(target, field.name).MergeFrom(value)
