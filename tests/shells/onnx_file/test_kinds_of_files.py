@@ -9,10 +9,11 @@ from onnx import numpy_helper
 from shells.onnx_file.graphs import exported, helper, model, node, numbers, perceptron, whole
 
 import coreprune
+from coreprune import UnsupportedModelError
 from coreprune.shells.onnx_file.document import read
 from coreprune.shells.onnx_file.writing import write
 
-HALVES, SINGLES = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+HALVES = onnx.TensorProto.FLOAT16
 
 
 def pruned(path, keep=0.5):
@@ -147,3 +148,14 @@ def test_sizes_that_a_file_writes_out_follow(tmp_path):
         {"x": ("batch", 5)}, {"y": ("batch", 3)}, tensors, opset=11,
     )  # fmt: skip
     assert given(pruned(stored(tmp_path, message)), numbers(4, 5)).shape == (4, 3)
+
+
+def test_a_file_that_cannot_run_is_refused_in_words_of_files(tmp_path):
+    message = model(
+        [node("Strange", "x", "h", domain="com.example"), node("MatMul", "h w", "y")],
+        {"x": ("batch", 5)}, {"y": ("batch", 3)}, {"w": numbers(5, 3)},
+        imports=[helper.make_opsetid("com.example", 1)],
+    )  # fmt: skip
+    with pytest.raises(UnsupportedModelError, match="could not be followed in full") as refusal:
+        coreprune.prune(stored(tmp_path, message), keep=0.5)
+    assert "torch" not in str(refusal.value)
