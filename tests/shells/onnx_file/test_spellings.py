@@ -1,5 +1,7 @@
 """Chains of operators are computed once, and never taken for one another."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -57,7 +59,7 @@ def test_a_chain_that_repeats_is_compared_with_the_family_once(monkeypatch):
         asked.clear()
         names = ["h", *(f"v{number}" for number in range(blocks - 1)), "z"]
         nodes = []
-        for number, (before, after) in enumerate(zip(names, names[1:], strict=False)):
+        for number, (before, after) in enumerate(itertools.pairwise(names)):
             nodes += [
                 node("Sigmoid", before, f"s{number}"),
                 node("Mul", f"{before} s{number}", f"m{number}"),
