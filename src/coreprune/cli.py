@@ -14,6 +14,7 @@ import coreprune
 from coreprune.core.coreset import METHODS
 from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
+from coreprune.opening import is_file
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
 from coreprune.prune import Order
 from coreprune.result import PruneResult
@@ -21,7 +22,6 @@ from coreprune.shared_options import (
     JsonOption,
     WeightsOption,
     examples_of,
-    is_file,
     model_of,
 )
 from coreprune.shells.torch_module.files import check_target

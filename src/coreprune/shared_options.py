@@ -7,6 +7,7 @@ import typer
 from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError
+from coreprune.opening import is_file
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 
 WeightsOption = Annotated[
@@ -14,11 +15,6 @@ WeightsOption = Annotated[
     typer.Option(help=".safetensors, .pt or .pth; without it the factory's own weights are used"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document")]
-
-
-def is_file(model: str) -> bool:
-    """Whether MODEL is the path of an .onnx file."""
-    return model.lower().endswith(".onnx")
 
 
 def model_of(name: str, weights: Path | None) -> nn.Module | Path:
@@ -35,16 +31,7 @@ def model_of(name: str, weights: Path | None) -> nn.Module | Path:
 
 
 def module_of(factory: str, weights: Path | None) -> nn.Module:
-    """What a factory makes, with the weights of a file where one is given.
-
-    Raises:
-        ArgumentError: When an .onnx file is named instead.
-    """
-    if is_file(factory):
-        raise ArgumentError(
-            f"{factory} is an .onnx file, which this command does not read yet; name the factory "
-            "of the module that it was exported from"
-        )
+    """What a factory makes, with the weights of a file where one is given."""
     model = build(factory)
     if weights is not None:
         load_weights(model, weights)

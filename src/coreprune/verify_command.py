@@ -6,8 +6,9 @@ from typing import Annotated
 import torch
 import typer
 
+from coreprune.opening import is_file
 from coreprune.option_values import array_of, space_of
-from coreprune.shared_options import JsonOption, WeightsOption, examples_of, module_of
+from coreprune.shared_options import JsonOption, WeightsOption, examples_of, model_of
 from coreprune.shells.torch_module.checkpoint import build
 from coreprune.terminal import complain, print_json, shown_progress
 from coreprune.verification import verify_saved
@@ -16,9 +17,14 @@ from coreprune.verification_text import failure_of, print_verification
 
 def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     model: Annotated[
-        str, typer.Argument(metavar="ORIGINAL", help="package.module:factory, as for prune")
+        str,
+        typer.Argument(
+            metavar="ORIGINAL", help="package.module:factory or .onnx file, as for prune"
+        ),
     ],
-    pruned: Annotated[Path, typer.Argument(metavar="PRUNED", help="a directory that prune wrote")],
+    pruned: Annotated[
+        Path, typer.Argument(metavar="PRUNED", help="the directory or .onnx file that prune wrote")
+    ],
     weights: WeightsOption = None,
     shapes: Annotated[
         list[str] | None, typer.Option("--input", help="shape of an input, where it is not plain")
@@ -46,9 +52,9 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     with shown_progress() as tell:
         tell("certifying", 0, 1)
         found = verify_saved(
-            module_of(model, weights),
+            model_of(model, weights),
             pruned,
-            into=build(model),
+            into=None if is_file(model) else build(model),
             space=space,
             example_inputs=examples_of(model, shapes) if shapes else None,
             samples=None if samples is None else torch.as_tensor(array_of(samples)),

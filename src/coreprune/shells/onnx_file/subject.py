@@ -177,11 +177,11 @@ class Subject:
         return 2 * places * math.prod(shape)
 
 
-def open_file(path: str | Path, examples: Any = None) -> Subject:  # noqa: ANN401
+def open_file(path: str | Path | Document, examples: Any = None) -> Subject:  # noqa: ANN401
     """Read, shape and lower a file.
 
     Args:
-        path: The .onnx file.
+        path: The .onnx file, or one that has been read.
         examples: A tensor or array for each input: a mapping by names, a tuple in the file's
             order, or the only one; None draws some by the shapes that the file declares, its open
             axes bound by 1 or by a usual size.
@@ -193,7 +193,7 @@ def open_file(path: str | Path, examples: Any = None) -> Subject:  # noqa: ANN40
         FileFormatError: When the file is missing, damaged or refers to files outside its folder.
         ArgumentError: When examples do not fit the file, or the package onnx is not installed.
     """
-    document = read(path)
+    document = path if isinstance(path, Document) else read(path)
     given = None if examples is None else dict(_named(document, examples))
     sizes = None if given is None else dict(_open_sizes(document, given))
     found = shaped(document, sizes)
