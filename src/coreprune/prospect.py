@@ -91,7 +91,9 @@ def survey(
         partition = _with_moments(subject, partition)
     space = query_space(subject, partition.groups, queries=options.queries, seed=int(options.seed))
     choice = choose_law(options.queries, subject, partition.groups)
-    moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(options.seed))
+    moments = GroupMoments(
+        subject, partition.groups, law=choice.law, seed=int(options.seed), tell=tell
+    )
     prices = PriceList()
     if follows_a_path(options.method):
         make_ready(moments.law, subject, seed=moments.seed, tell=tell)
