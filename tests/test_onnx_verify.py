@@ -113,7 +113,7 @@ def test_a_stored_certificate_that_does_not_hold_is_exit_code_one(command, chain
 
 
 def test_a_record_of_another_original_is_exit_code_one(command, chain, tmp_path):
-    *_, path, small = chain
+    *_, small = chain
     other = saved(mlp(6, 40, 20, 3), draw(4, 6), tmp_path / "other.onnx")
     code, out, err = command("verify", other, small, "--radius", "1", "--json")
     assert (code, json.loads(out)["belongs"]) == (1, False)

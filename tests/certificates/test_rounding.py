@@ -9,11 +9,11 @@ from torch import nn
 
 import coreprune
 from coreprune import Ball, certify
-from coreprune.opening import network_of
 from coreprune.certificates.network import network_chain
 from coreprune.core.chain_rounding import chain_rounding
 from coreprune.core.query_set import ball
 from coreprune.graph.partition import find_groups
+from coreprune.opening import network_of
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 

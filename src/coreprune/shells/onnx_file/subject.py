@@ -21,6 +21,7 @@ from coreprune.shells.onnx_file.edit import edited
 from coreprune.shells.onnx_file.examples import Array, Arrays, inputs_of_model
 from coreprune.shells.onnx_file.layer_inputs import largest_input_norms, read_by
 from coreprune.shells.onnx_file.lower import Lowered, lower
+from coreprune.shells.onnx_file.open_batch import with_open_batch
 from coreprune.shells.onnx_file.postcondition import violation
 from coreprune.shells.onnx_file.session import Session, start, tensor_of
 from coreprune.shells.onnx_file.shapes import shaped
@@ -41,6 +42,7 @@ class Subject:
         call: The example inputs in that order.
         made: Queries that were dear to make, by a name for how they were made.
         sessions: Of `working`.
+        opened: It, with its batch left open where that is sound, once it has been run.
     """
 
     document: Document
@@ -50,6 +52,7 @@ class Subject:
     call: Call
     made: dict[str, Tensor] = field(default_factory=dict)
     sessions: Sessions = field(default_factory=dict)
+    opened: list[Document] = field(default_factory=list)
 
     @property
     def graph(self) -> Graph:
@@ -104,7 +107,7 @@ class Subject:
         windows: Mapping[str, Extents],
     ) -> InputNorms:
         layers, batches = self._layers(weights), map(self._arrays, calls)
-        return largest_input_norms(self.working, layers, batches, windows=windows)
+        return largest_input_norms(self._running(), layers, batches, windows=windows)
 
     def metrics(
         self,
@@ -116,7 +119,9 @@ class Subject:
         return {}  # ONNX Runtime has no derivatives
 
     def with_tensors(self, changed: Parameters) -> "Subject":
-        return replace(self, working=edited(self.document, self.lowered, changed), sessions={})
+        return replace(
+            self, working=edited(self.document, self.lowered, changed), sessions={}, opened=[]
+        )
 
     def violation(
         self, small: Parameters, wide: Parameters, *, columns: Collection[str]
@@ -159,8 +164,14 @@ class Subject:
     def _session(self, exposed: tuple[str, ...] | None) -> Session:
         if exposed not in self.sessions:
             threads = torch.get_num_threads()
-            self.sessions[exposed] = start(self.working, threads=threads, exposed=exposed)
+            self.sessions[exposed] = start(self._running(), threads=threads, exposed=exposed)
         return self.sessions[exposed]
+
+    def _running(self) -> Document:
+        """What is run: queries come in large batches, whatever batch the file declares."""
+        if not self.opened:
+            self.opened.append(with_open_batch(self.working, self._arrays(self.call)))
+        return self.opened[0]
 
     def _layers(self, weights: Collection[str]) -> list[Linear]:
         return [
