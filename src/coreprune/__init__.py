@@ -18,6 +18,7 @@ from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
+from coreprune.queries.tokens import Tokens
 from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import (
     Certified,
@@ -57,6 +58,7 @@ __all__ = [
     "Repaired",
     "Samples",
     "Sphere",
+    "Tokens",
     "UnsupportedModelError",
     "WholeRecord",
     "activations",

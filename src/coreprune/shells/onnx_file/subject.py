@@ -25,6 +25,8 @@ from coreprune.shells.onnx_file.open_batch import with_open_batch
 from coreprune.shells.onnx_file.postcondition import violation
 from coreprune.shells.onnx_file.session import Session, start, tensor_of
 from coreprune.shells.onnx_file.shapes import shaped
+from coreprune.shells.onnx_file.tables import tables_of
+from coreprune.shells.onnx_file.view import view_of
 
 Sessions = dict[tuple[str, ...] | None, Session]
 """Open sessions by the values that they give; None for the outputs."""
@@ -65,6 +67,11 @@ class Subject:
     @property
     def identity(self) -> str:
         return str(self.document.model)
+
+    @property
+    def tables(self) -> Mapping[int, int]:
+        found = tables_of(view_of(self.document, self.graph.shapes))
+        return {place: found[name] for place, name in enumerate(self.names) if name in found}
 
     @property
     def trained(self) -> Parameters:
