@@ -17,6 +17,7 @@ OPTIONS = ["--keep", "--round-to", "--input", "--seed", "--error"]
         ("parts to keep and seed the error", "parts to keep and seed the error"),
         ("keeper=1 and unkeep=2", "keeper=1 and unkeep=2"),
         ("give up", "give up"),
+        ("Budget(error=2) is small; pass keep=True", "Budget(error=2) is small; pass --keep"),
     ],
 )
 def test_arguments_become_options(refusal, words):

@@ -26,6 +26,8 @@ def in_options(refusal: str, options: Iterable[str]) -> str:
     names = {option.removeprefix("--").replace("-", "_"): option for option in options}
     names[EXAMPLES] = "--input"
     some = "|".join(sorted(names, key=len, reverse=True))
-    told = re.sub(rf"\b({some})=(?=[\d.]+)", lambda found: f"{names[found[1]]} ", refusal)
+    free = rf"(?<![\w(])({some})="  # not within a call
+    told = re.sub(rf"{free}(?=[\d.]+)", lambda found: f"{names[found[1]]} ", refusal)
+    told = re.sub(rf"{free}True\b", lambda found: names[found[1]], told)
     told = re.sub(rf"^({some})(?= )", lambda found: names[found[1]], told)
     return re.sub(rf"\b{EXAMPLES}\b", names[EXAMPLES], told)
