@@ -39,7 +39,8 @@ def main(*, rounds: int = 1, shape: Shape = SHAPE) -> float:
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so)
     ray = importlib.import_module("ray")
     folder = Path(tempfile.mkdtemp(prefix="on-ray-"))
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    ray.init("local", num_cpus=1, **quiet)
     plain, through = Taken(), Taken()
     try:
         write_folder(folder / "big", Shape(hidden=8, neurons=16, layers=2))
