@@ -116,8 +116,9 @@ def responses(moments: GroupMoments) -> Responses:
             for name, weight in weights.items()
         }
         note = (
-            "the outputs have no finite derivatives by the layers that were cut: errors of "
-            "different layers are compared in the units of what reads them"
+            f"the outputs have no finite derivatives by the layers that were cut"
+            f"{_because(moments.subject.underivable)}: errors of different layers are compared in "
+            "the units of what reads them"
         )
         return Responses(roots=unit, note=note)
     return Responses(roots={name: _root(metric / outputs) for name, metric in metrics.items()})
@@ -129,6 +130,10 @@ def weighted_readers(views: Sequence[View], roots: Sequence[Tensor]) -> list[Rea
         Reader(weights=root @ view.weights, moments=view.moments, taps=view.taps)
         for view, root in zip(views, roots, strict=True)
     ]
+
+
+def _because(reason: str | None) -> str:
+    return "" if reason is None else f" ({reason})"
 
 
 def _outputs_of_one(moments: GroupMoments, call: Call) -> int:
