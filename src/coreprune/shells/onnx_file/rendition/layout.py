@@ -51,7 +51,7 @@ def _gather(given: Given) -> Tensor:
     axis, places = given.axis(0), given.tensor(1).long()
     sizes = given.x.shape
     chosen = given.x.index_select(axis, places.flatten() % max(1, sizes[axis]))
-    return chosen.reshape(*sizes[:axis], *places.shape, *sizes[axis + 1 :])
+    return chosen.reshape([*sizes[:axis], *places.shape, *sizes[axis + 1 :]])
 
 
 def _gather_elements(given: Given) -> Tensor:
