@@ -1,5 +1,6 @@
 """What every reader of a group sees under the law: closed form along chains, sampled elsewhere."""
 
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,7 +21,7 @@ from coreprune.graph.groups import Group
 from coreprune.graph.inputs import input_values
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
-from coreprune.laws.calls import Law, drawn
+from coreprune.laws.calls import Law, calls_of, drawn
 from coreprune.laws.chains import chained, remembers
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
@@ -66,6 +67,7 @@ class GroupMoments:
         }
         self.sampled: Mapping[tuple[str, str], MomentSum] | None = None
         self.drawn: list[Call] = []
+        self.source = calls_of(self.law, subject, seed=seed)
         self.few = ""
 
     def words(self) -> str:
@@ -101,12 +103,20 @@ class GroupMoments:
         """The queries that the moments of these groups are taken over; the same each time."""
         wanted, example = _rows_wanted(groups), self.subject.call
         numbers = sum(tensor.numel() for tensor in example.tensors()) / batch_size(example)
-        calls = drawn(self.law, self.subject, seed=self.seed, examples=wanted)
         if not isinstance(self.law, Impressions) or wanted * numbers > KEPT:
-            return calls
-        if sum(map(batch_size, self.drawn)) < wanted:  # dear to make, so made once
-            self.drawn = list(calls)
-        return iter(self.drawn)
+            return drawn(self.law, self.subject, seed=self.seed, examples=wanted)
+        return self._kept(wanted)
+
+    def _kept(self, wanted: int) -> Iterator[Call]:
+        """Queries that are dear to make, each made when it is first asked for and then kept."""
+        count = 0
+        for place in itertools.count():
+            if place == len(self.drawn):
+                self.drawn.append(next(self.source))
+            yield self.drawn[place]
+            count += batch_size(self.drawn[place])
+            if count >= wanted:
+                return
 
     def _sample(self) -> Mapping[tuple[str, str], MomentSum]:
         """Run queries of the law through the original and sum up what the consumers read.
