@@ -101,13 +101,17 @@ class GroupMoments:
 
     def calls(self, groups: Sequence[Group]) -> Iterator[Call]:
         """The queries that the moments of these groups are taken over; the same each time."""
-        wanted, example = _rows_wanted(groups), self.subject.call
-        numbers = sum(tensor.numel() for tensor in example.tensors()) / batch_size(example)
-        if not isinstance(self.law, Impressions) or wanted * numbers > KEPT:
-            return drawn(self.law, self.subject, seed=self.seed, examples=wanted)
-        return self._kept(wanted)
+        return self.first(_rows_wanted(groups))
 
-    def _kept(self, wanted: int) -> Iterator[Call]:
+    def first(self, examples: int) -> Iterator[Call]:
+        """The first of these queries, at least so many if there are; the same each time."""
+        example = self.subject.call
+        numbers = sum(tensor.numel() for tensor in example.tensors()) / batch_size(example)
+        if not isinstance(self.law, Impressions) or examples * numbers > KEPT:
+            return drawn(self.law, self.subject, seed=self.seed, examples=examples)
+        return self._kept(examples)
+
+    def _kept(self, examples: int) -> Iterator[Call]:
         """Queries that are dear to make, each made when it is first asked for and then kept."""
         count = 0
         for place in itertools.count():
@@ -115,7 +119,7 @@ class GroupMoments:
                 self.drawn.append(next(self.source))
             yield self.drawn[place]
             count += batch_size(self.drawn[place])
-            if count >= wanted:
+            if count >= examples:
                 return
 
     def _sample(self) -> Mapping[tuple[str, str], MomentSum]:

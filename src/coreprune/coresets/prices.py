@@ -12,7 +12,7 @@ from coreprune.core.reconstruction import Path
 from coreprune.core.selection.paths import PathMethod, Reader, path_of
 from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.views import Run, View
-from coreprune.laws.calls import drawn, only_input
+from coreprune.laws.calls import only_input
 from coreprune.progress import Progress, silent
 from coreprune.shells.calls import Call, batch_size
 from coreprune.shells.outputs import leaves_of
@@ -105,7 +105,7 @@ def responses(moments: GroupMoments) -> Responses:
     weights = {name: parameters[name] for name in names}
     example = only_input(moments.subject.call)
     examples = EXAMPLES if example is None or example.ndim < 4 else PICTURES
-    calls = drawn(moments.law, moments.subject, seed=moments.seed, examples=examples)
+    calls = moments.first(examples)
     first = next(calls)
     outputs = _outputs_of_one(moments, first)
     metrics = moments.subject.metrics(itertools.chain([first], calls), weights, seed=moments.seed)
