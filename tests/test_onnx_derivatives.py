@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import onnx
 import onnxruntime
@@ -250,6 +251,14 @@ def test_a_rendition_that_gives_other_values_is_not_used(monkeypatch, tmp_path):
 
     monkeypatch.setattr(rendering, "OPERATORS", {**rendering.OPERATORS, "Relu": broken})
     assert open_file(path, x).underivable == "torch does not compute it: Relu of today"
+
+
+def test_a_file_that_does_not_run_has_no_derivatives(tmp_path):
+    x = draw(4, 6)
+    subject = open_file(saved(mlp(6, 12, 3), x, tmp_path / "net.onnx"), x)
+    other = replace(subject, call=call_of(draw(4, 7), None), sessions={}, renditions=[])
+    assert "must run through the model" in other.underivable
+    assert other.remembered(other.call) == []
 
 
 def test_a_trained_file_is_as_good_as_its_module(tmp_path):

@@ -199,9 +199,15 @@ class Subject:
     def _rendition(self) -> Rendition | str:
         """The file in torch, or why it is not, found out when it is first asked for."""
         if not self.renditions:
-            given, right = self._given(self.call), self.run(self.call)
-            self.renditions.append(rendition_of(self.working, given, right))
+            self.renditions.append(self._rendered())
         return self.renditions[0]
+
+    def _rendered(self) -> Rendition | str:
+        try:
+            expected = self.run(self.call)
+        except ArgumentError as reason:
+            return str(reason)
+        return rendition_of(self.working, self._given(self.call), expected)
 
     def _session(self, exposed: tuple[str, ...] | None) -> Session:
         if exposed not in self.sessions:
