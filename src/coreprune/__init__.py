@@ -7,6 +7,7 @@ from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.finetune import Finetuned, Finetuning, finetune
 from coreprune.inspection import inspect
+from coreprune.loading import load
 from coreprune.pricing import curve
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
@@ -16,6 +17,7 @@ from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.ellipsoid import Ellipsoid
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
+from coreprune.queries.normalised import BehindNorms
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
 from coreprune.repair import Repair, Repaired, repair
@@ -29,13 +31,19 @@ from coreprune.result import (
     RepairRecord,
     WholeRecord,
 )
-from coreprune.shells.torch_module.files import load
+from coreprune.shells.hf_folder.inspect_folder import BlockView, FolderInspection, inspect_folder
+from coreprune.shells.hf_folder.prune_folder import prune_folder
+from coreprune.shells.hf_folder.records import BlockRecord, FolderResult
+from coreprune.shells.hf_folder.verify_folder import FolderVerification, verify_folder
 from coreprune.sizes.curve import CurvePoint
 
 __all__ = [
     "ArgumentError",
     "Ball",
     "BatchNormMatched",
+    "BehindNorms",
+    "BlockRecord",
+    "BlockView",
     "Box",
     "Budget",
     "Certified",
@@ -46,6 +54,9 @@ __all__ = [
     "FileFormatError",
     "Finetuned",
     "Finetuning",
+    "FolderInspection",
+    "FolderResult",
+    "FolderVerification",
     "Gaussian",
     "GroupRecord",
     "Impressions",
@@ -64,11 +75,14 @@ __all__ = [
     "curve",
     "finetune",
     "inspect",
+    "inspect_folder",
     "layer_coreset",
     "load",
     "neuron_coreset",
     "prune",
+    "prune_folder",
     "repair",
+    "verify_folder",
 ]
 
 __version__ = "0.1.0"

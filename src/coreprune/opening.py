@@ -40,6 +40,12 @@ def network_of(
         UnsupportedModelError: When torch cannot copy a module.
     """
     if isinstance(model, str | Path):
+        if Path(model).is_dir():
+            raise ArgumentError(
+                f"model {model} is a folder, which is pruned on disk, block by block: call "
+                "coreprune.prune_folder(source, target, keep=0.5), and coreprune.inspect_folder "
+                "to see what can be reached"
+            )
         if Path(model).suffix != ".onnx":
             raise ArgumentError(
                 f"model must be a torch.nn.Module or the path of an .onnx file, got {model!r}"

@@ -50,7 +50,7 @@ def keep_of(
         raise typer.BadParameter(f"give one of --keep, {names}, --lossless")
     if lossless:
         return None
-    return _shares(keep) if keep else Budget(**given)
+    return shares_of(keep) if keep else Budget(**given)
 
 
 def law_of(words: str) -> Law:
@@ -165,8 +165,8 @@ def array_of(path: Path) -> np.ndarray:
     return array
 
 
-def _shares(keep: list[str]) -> Keep:
-    """What --keep says.
+def shares_of(keep: list[str]) -> float | dict[str, float]:
+    """What --keep says: one share, or shares by layers.
 
     Raises:
         BadParameter: When a share is no number, or a layer has two.
