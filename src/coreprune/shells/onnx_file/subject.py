@@ -306,4 +306,4 @@ def _open_sizes(document: Document, given: Mapping[str, Array]) -> Iterator[tupl
 
 def _tensor_or_array(array: Array) -> Any:  # noqa: ANN401
     """A torch tensor of what torch knows."""
-    return tensor_of(array) if array.dtype.kind in "fiub" else array
+    return tensor_of(array) if array.dtype.isbuiltin == 1 and array.dtype.kind in "fiub" else array
