@@ -31,6 +31,7 @@ RANKS = {
     "certificates": 6,
     "coresets": 6,
     "option_values": 6,
+    "option_words": 6,
     "prospect": 7,
     "cutting": 7,
     "proof": 7,

@@ -20,6 +20,7 @@ from coreprune.queries.impressions import Impressions
 from coreprune.queries.normalised import BehindNorms
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
+from coreprune.queries.tokens import Tokens
 from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import (
     Certified,
@@ -68,6 +69,7 @@ __all__ = [
     "Repaired",
     "Samples",
     "Sphere",
+    "Tokens",
     "UnsupportedModelError",
     "WholeRecord",
     "activations",

@@ -16,14 +16,15 @@ from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.folder_commands import inspect_given_folder, prune_given_folder
 from coreprune.folder_options import FOLDER_LAWS, check_applicable
+from coreprune.opening import is_file
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
+from coreprune.option_words import in_options
 from coreprune.prune import Order
 from coreprune.result import PruneResult
 from coreprune.shared_options import (
     JsonOption,
     WeightsOption,
     examples_of,
-    is_file,
     is_folder,
     model_of,
 )
@@ -65,8 +66,15 @@ def main() -> None:
     try:
         app()
     except (ArgumentError, FileFormatError, UnsupportedModelError) as refusal:
-        complain(f"coreprune: {refusal}")
+        complain(f"coreprune: {in_options(str(refusal), _long_options())}")
         sys.exit(1)
+
+
+def _long_options() -> Iterator[str]:
+    """Of all commands."""
+    for command in typer.main.get_group(app).commands.values():
+        for parameter in command.params:
+            yield from (option for option in parameter.opts if option.startswith("--"))
 
 
 def _version(wanted: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError
+from coreprune.opening import is_file
 from coreprune.shells.hf_folder.pretrained import example_inputs_of, pretrained
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 
@@ -15,11 +16,6 @@ WeightsOption = Annotated[
     typer.Option(help=".safetensors, .pt or .pth; without it the factory's own weights are used"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document")]
-
-
-def is_file(model: str) -> bool:
-    """Whether MODEL is the path of an .onnx file."""
-    return model.lower().endswith(".onnx")
 
 
 def is_folder(model: str) -> bool:
@@ -43,16 +39,7 @@ def model_of(name: str, weights: Path | None) -> nn.Module | Path:
 
 
 def module_of(factory: str, weights: Path | None) -> nn.Module:
-    """What a factory makes, with the weights of a file where one is given.
-
-    Raises:
-        ArgumentError: When an .onnx file is named instead.
-    """
-    if is_file(factory):
-        raise ArgumentError(
-            f"{factory} is an .onnx file, which this command does not read yet; name the factory "
-            "of the module that it was exported from"
-        )
+    """What a factory makes, with the weights of a file where one is given, or of a folder."""
     if is_folder(factory):
         return _of_folder(factory, weights)
     model = build(factory)

@@ -8,8 +8,16 @@ import typer
 
 from coreprune.folder_commands import verify_given_folder
 from coreprune.folder_options import check_applicable
+from coreprune.opening import is_file
 from coreprune.option_values import array_of, space_of
-from coreprune.shared_options import JsonOption, WeightsOption, examples_of, is_folder, module_of
+from coreprune.shared_options import (
+    JsonOption,
+    WeightsOption,
+    examples_of,
+    is_folder,
+    model_of,
+    module_of,
+)
 from coreprune.shells.hf_folder.config import has_row
 from coreprune.terminal import complain, print_json, shown_progress
 from coreprune.verification import verify_saved
@@ -20,9 +28,15 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     context: typer.Context,
     model: Annotated[
         str,
-        typer.Argument(metavar="ORIGINAL", help="package.module:factory or a folder, as for prune"),
+        typer.Argument(
+            metavar="ORIGINAL",
+            help="package.module:factory, a folder or an .onnx file, as for prune",
+        ),
     ],
-    pruned: Annotated[Path, typer.Argument(metavar="PRUNED", help="a directory that prune wrote")],
+    pruned: Annotated[
+        Path,
+        typer.Argument(metavar="PRUNED", help="the directory or .onnx file that prune wrote"),
+    ],
     weights: WeightsOption = None,
     shapes: Annotated[
         list[str] | None, typer.Option("--input", help="shape of an input, where it is not plain")
@@ -53,12 +67,12 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     space = space_of(radius if samples is None else None, box)
     with shown_progress() as tell:
         tell("certifying", 0, 1)
-        original = module_of(model, weights)
+        original = model_of(model, weights)
         asked = shapes or is_folder(model)
         found = verify_saved(
             original,
             pruned,
-            into=module_of(model, None),
+            into=None if is_file(model) else module_of(model, None),
             space=space,
             example_inputs=examples_of(model, shapes, made=original) if asked else None,
             samples=None if samples is None else torch.as_tensor(array_of(samples)),

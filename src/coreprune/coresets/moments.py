@@ -23,6 +23,8 @@ from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
 from coreprune.laws.calls import Law, calls_of, drawn
 from coreprune.laws.chains import chained, remembers
+from coreprune.progress import Progress, silent
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
@@ -35,6 +37,7 @@ ROWS_A_NEURON, LEAST_ROWS = 10, 10_000
 KEPT = 2**28
 """Numbers in queries that are kept because they are dear to make; more are made anew each time."""
 
+Dear = DeadLeaves | Impressions
 
 SMALLEST = 1e-30
 """The least variance of inputs that are drawn."""
@@ -52,8 +55,15 @@ class GroupMoments:
     """
 
     def __init__(
-        self, subject: Network, groups: Sequence[Group], *, law: Law | None, seed: int
+        self,
+        subject: Network,
+        groups: Sequence[Group],
+        *,
+        law: Law | None,
+        seed: int,
+        tell: Progress = silent,
     ) -> None:
+        self.tell = tell
         self.subject, self.groups, self.seed = subject, groups, seed
         self.is_matched = law is None
         chain = chained(subject.graph, groups)
@@ -107,7 +117,7 @@ class GroupMoments:
         """The first of these queries, at least so many if there are; the same each time."""
         example = self.subject.call
         numbers = sum(tensor.numel() for tensor in example.tensors()) / batch_size(example)
-        if not isinstance(self.law, Impressions) or examples * numbers > KEPT:
+        if not isinstance(self.law, Dear) or examples * numbers > KEPT:
             return drawn(self.law, self.subject, seed=self.seed, examples=examples)
         return self._kept(examples)
 
@@ -116,6 +126,7 @@ class GroupMoments:
         count = 0
         for place in itertools.count():
             if place == len(self.drawn):
+                self.tell("drawing queries", min(count, examples), examples)
                 self.drawn.append(next(self.source))
             yield self.drawn[place]
             count += batch_size(self.drawn[place])
@@ -138,9 +149,12 @@ class GroupMoments:
                 if weight in own:
                     sums[name, weight].add(batch[..., own[weight]])
 
+        wanted = _rows_wanted(groups)
         for call in self.calls(groups):
             self.subject.read(call, readers, see)
-            if min(total.count for total in sums.values()) >= _rows_wanted(groups):
+            rows = min(total.count for total in sums.values())
+            self.tell("sampling", min(rows, wanted), wanted)
+            if rows >= wanted:
                 break
         self.few = _few(groups, sums)
         if self.few and isinstance(self.law, Samples):
@@ -194,7 +208,9 @@ class GroupMoments:
                 cut.read(call, names, compare)
             except Exception:  # noqa: BLE001 (widths fixed in the user's code may raise anything)
                 return None
-            if min(total.count for total, _ in sums.values()) >= _rows_wanted([group]):
+            rows, most = min(total.count for total, _ in sums.values()), _rows_wanted([group])
+            self.tell(f"sampling {group.name}", min(rows, most), most)
+            if rows >= most:
                 break
         return sums
 
