@@ -15,9 +15,15 @@ from coreprune.core.moments import Moments, MomentSum
 from coreprune.core.subset import WeightedSubset
 from coreprune.errors import UnsupportedModelError
 from coreprune.queries.normalised import BehindNorms, Normalised
+from coreprune.queries.sentences import Sentences
+from coreprune.queries.tokens import Tokens
 from coreprune.shells.hf_folder.blocks import Block
 from coreprune.shells.hf_folder.records import BlockRecord
+from coreprune.shells.hf_folder.seen import Seen
 from coreprune.shells.hf_folder.stored import Tensors, cut_tensors, feed_forward, law_of
+
+FolderLaw = BehindNorms | Sentences | Tokens
+"""What blocks of a folder read: known from the weights, or seen while the model runs."""
 
 _ROWS = 2**22  # numbers of one batch of neurons
 _CHECKED = 512
@@ -36,7 +42,7 @@ class Wish:
     """
 
     method: Method
-    queries: BehindNorms
+    queries: FolderLaw
     seed: int
 
 
@@ -53,7 +59,14 @@ class CutBlock:
     record: BlockRecord
 
 
-def cut_block(block: Block, tensors: Tensors, *, num_neurons: int, wish: Wish) -> CutBlock:
+def cut_block(
+    block: Block,
+    tensors: Tensors,
+    *,
+    num_neurons: int,
+    wish: Wish,
+    seen: Seen | None = None,
+) -> CutBlock:
     """Cut one block; nothing of the model but its own tensors and the norm's is needed.
 
     Args:
@@ -61,6 +74,7 @@ def cut_block(block: Block, tensors: Tensors, *, num_neurons: int, wish: Wish) -
         tensors: Its tensors as stored.
         num_neurons: m, between 1 and n − 1.
         wish: How.
+        seen: What its neurons gave, where the law is one that runs the model.
 
     Returns:
         The cut block; the same whichever blocks were cut before.
@@ -77,14 +91,16 @@ def cut_block(block: Block, tensors: Tensors, *, num_neurons: int, wish: Wish) -
         original,
         num_neurons=num_neurons,
         method=wish.method,
-        moments=_moments(original, law, wish.queries, generator=generator),
+        moments=_moments(original, law, wish.queries, generator=generator)
+        if seen is None
+        else seen.moments,
         space=space,
         dtype=dtype,
         generator=generator,
     )
     stored = cut_tensors(block, tensors, chosen.subset)
     cut = feed_forward(block, {**tensors, **stored})
-    seen = _compared(
+    change = _compared(
         original, cut, chosen.subset, x=law.sample(_CHECKED, generator=generator), name=block.name
     )
     proven = block_certificate(original, indices=chosen.subset.indices, cut=cut, space=space)
@@ -99,11 +115,12 @@ def cut_block(block: Block, tensors: Tensors, *, num_neurons: int, wish: Wish) -
         relative_error=math.sqrt(chosen.expected_error / max(chosen.output_variance, 1e-300)),
         certificate=float(proven.bound.amax()),
         certificate_norm=proven.norm,
-        largest_seen=seen,
+        largest_seen=change,
         space=_words(block, tensors[block.gate].dtype),
         ridge=chosen.subset.ridge,
         condition_number=chosen.subset.condition_number,
         num_draws=chosen.subset.num_draws,
+        rows=None if seen is None else seen.rows,
     )
     return CutBlock(tensors=stored, record=record)
 
@@ -130,10 +147,10 @@ def _check_finite(block: Block, original: FeedForward, law: Normalised) -> None:
 
 
 def _moments(
-    original: FeedForward, law: Normalised, queries: BehindNorms, *, generator: Generator
+    original: FeedForward, law: Normalised, queries: FolderLaw, *, generator: Generator
 ) -> Moments:
-    """The moments of the neurons, in closed form or from queries."""
-    if queries.per_neuron is None:
+    """The moments of the neurons behind the norm, in closed form or from queries."""
+    if not isinstance(queries, BehindNorms) or queries.per_neuron is None:
         return neuron_moments(original, law.moments())
     n, total = len(original.points), MomentSum()
     wanted, rows = queries.per_neuron * n, max(1, _ROWS // n)

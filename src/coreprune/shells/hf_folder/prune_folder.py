@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +12,15 @@ from typing import Any
 from coreprune.core.coreset import Method, check_method
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.progress import Progress, silent
-from coreprune.queries.normalised import BehindNorms
+from coreprune.queries.normalised import LEAST, BehindNorms
+from coreprune.queries.sentences import Sentences
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
-from coreprune.shells.hf_folder.cutting import Wish, cut_block
+from coreprune.shells.hf_folder.cutting import FolderLaw, Wish, cut_block
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.layout import Layout, resized
 from coreprune.shells.hf_folder.records import BlockRecord, FolderResult, record_from_json
+from coreprune.shells.hf_folder.seen import Seen, seen_by_blocks
 from coreprune.shells.hf_folder.staging import Staging
 from coreprune.shells.hf_folder.stored import shapes_after
 from coreprune.shells.hf_folder.weights import INDEX, Weights, find_weights, index_after
@@ -60,7 +62,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     *,
     keep: Keep,
     method: Method = "optimal",
-    queries: BehindNorms | None = None,
+    queries: FolderLaw | None = None,
     round_to: int = 1,
     layers: Collection[int] | None = None,
     seed: int = 0,
@@ -68,8 +70,8 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
 ) -> FolderResult:
     """Write a Hugging Face folder whose feed-forward blocks have fewer neurons.
 
-    Weights only: the model is not run, no code of the folder is executed, and the folder that is
-    read is never written to. One block is in memory at a time. A run that was stopped goes on from
+    No code of the folder is executed, the model is not run unless `queries` asks for it, and the
+    folder that is read is never written to. One block is in memory at a time. A run that was stopped goes on from
     the last block that was done when it is called again in the same way.
 
     Args:
@@ -78,7 +80,8 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         keep: The share of every block's neurons to keep, or shares by the blocks' names; with the
             latter widths may differ, which transformers cannot read.
         method: How to choose neurons; all but "importance", whose widths are random.
-        queries: The law of what blocks read; by default in closed form.
+        queries: The law of what blocks read; by default that behind their norms, in closed form.
+            `Tokens` and `Sentences` run the model as transformers builds it, from local files.
         round_to: Widths become multiples of this.
         layers: The numbers of the transformer layers to cut; None for all.
         seed: Of all draws.
@@ -118,10 +121,23 @@ def _write(job: _Job, staging: Staging, tell: Progress) -> None:
     for done, (name, layout) in enumerate(job.layouts.items()):
         tell("copying what stays", done, len(shards))
         staging.begin_shard(name, shards[name], layout)
-    for done, block in enumerate(job.cut):
+    left = [block for block in job.cut if block.name not in staging.blocks_done]
+    for done, (block, seen) in enumerate(_with_moments(left, job, tell), len(job.cut) - len(left)):
         tell("pruning blocks", done, len(job.cut))
-        if block.name not in staging.blocks_done:
-            _cut(block, job, staging)
+        _cut(block, job, staging, seen=seen)
+
+
+def _with_moments(
+    blocks: Sequence[Block], job: _Job, tell: Progress
+) -> Iterator[tuple[Block, Seen | None]]:
+    """The blocks with the moments of their neurons, where the law runs the model."""
+    queries = job.wish.queries
+    if isinstance(queries, BehindNorms):
+        yield from ((block, None) for block in blocks)
+    elif blocks:
+        folder, seed = job.weights.folder, job.wish.seed
+        wanted = LEAST * max(block.neurons for block in job.cut)
+        yield from seen_by_blocks(blocks, folder, queries, wanted=wanted, seed=seed, tell=tell)
 
 
 def _job(
@@ -186,14 +202,22 @@ def _plan(job: _Job) -> dict[str, Any]:
         "shards": shards,
         "widths": dict(job.widths),
         "method": job.wish.method,
-        "queries": job.wish.queries.words,
+        "queries": _identity(job.wish.queries),
         "seed": job.wish.seed,
     }
 
 
-def _cut(block: Block, job: _Job, staging: Staging) -> None:
+def _identity(queries: FolderLaw) -> str:
+    """The law and, of sentences, what they say."""
+    if not isinstance(queries, Sentences):
+        return queries.words
+    return hashlib.sha256("\n".join(queries.lines()).encode()).hexdigest()
+
+
+def _cut(block: Block, job: _Job, staging: Staging, *, seen: Seen | None) -> None:
     tensors = job.weights.read(block.tensors)
-    done = cut_block(block, tensors, num_neurons=job.widths[block.name], wish=job.wish)
+    neurons = job.widths[block.name]
+    done = cut_block(block, tensors, num_neurons=neurons, wish=job.wish, seen=seen)
     homes = {name: job.weights.homes[name] for name in done.tensors}
     places = {name: (home, job.layouts[home]) for name, home in homes.items()}
     staging.write_block(block.name, done.tensors, places=places, record=asdict(done.record))
@@ -237,6 +261,12 @@ def _result(
         notes.append(
             "config.json names code of its own as auto_map; it was copied, not run, and the family "
             "table speaks of transformers' own code"
+        )
+    if few := [one for one in records if one.rows is not None and one.rows < one.neurons_before]:
+        listing = ", ".join(f"{one.name} ({one.rows} for {one.neurons_before})" for one in few)
+        notes.append(
+            f"fewer tokens than neurons: {listing}; the weights fit those tokens alone: pass at "
+            f"least {LEAST} tokens a neuron"
         )
     cut = {record.name for record in records}
     return FolderResult(
