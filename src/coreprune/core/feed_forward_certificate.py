@@ -1,7 +1,8 @@
 """For every query: how far a cut feed-forward block is from the original."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from coreprune.core.certificate import certificate
@@ -54,3 +55,39 @@ def block_certificate(
     )
     plain = certificate(neuron_sums([neurons], offsets), space, effort=0.0)
     return BlockCertificate(bound=plain.bound, norm=plain.norm)
+
+
+def trained_certificate(
+    block: FeedForward, *, trained: FeedForward, space: QuerySet
+) -> BlockCertificate:
+    """Bound original minus trained over all queries, whatever training did to the neurons.
+
+    The difference is one block of the neurons of both, the trained ones read with −W.
+
+    Args:
+        block: The original in float64.
+        trained: What a cut block became; it reads the same queries.
+        space: All queries.
+
+    Returns:
+        The certificate. Nothing cancels, so it is wider than `block_certificate` of kept neurons.
+
+    Raises:
+        ArgumentError: As `block_certificate`.
+    """
+    both = FeedForward(
+        points=torch.cat([block.points, trained.points]),
+        bias=torch.cat([block.bias, trained.bias]),
+        activation=block.activation,
+        weights=torch.cat([block.weights, -trained.weights], dim=1),
+        offset=block.offset,
+        up=_joined(block.up, trained.up),
+        up_bias=_joined(block.up_bias, trained.up_bias),
+    )
+    nothing = replace(trained, weights=trained.weights[:, :0])
+    indices = torch.zeros(0, dtype=torch.int64)
+    return block_certificate(both, indices=indices, cut=nothing, space=space)
+
+
+def _joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return None if one is None or other is None else torch.cat([one, other])

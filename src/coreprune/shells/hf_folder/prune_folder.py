@@ -70,9 +70,9 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
 ) -> FolderResult:
     """Write a Hugging Face folder whose feed-forward blocks have fewer neurons.
 
-    No code of the folder is executed, the model is not run unless `queries` asks for it, and the
-    folder that is read is never written to. One block is in memory at a time. A run that was stopped goes on from
-    the last block that was done when it is called again in the same way.
+    No code of the folder is executed, and the folder that is read is never written to. Unless
+    `queries` asks for it, the model is not run, and one block is in memory at a time. A run that
+    was stopped goes on from the last block that was done when it is called again in the same way.
 
     Args:
         source: A folder with config.json and safetensors files, as `save_pretrained` writes it.

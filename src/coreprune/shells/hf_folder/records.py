@@ -42,7 +42,7 @@ class BlockRecord:
     ridge: float | None
     condition_number: float | None
     num_draws: int | None
-    rows: int | None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ class Seen:
     rows: int
 
 
-def seen_by_blocks(  # noqa: PLR0913 (of what, and how)
+def seen_by_blocks(
     blocks: Sequence[Block],
     folder: Path,
     queries: Sentences | Tokens,
@@ -79,7 +79,7 @@ def seen_by_blocks(  # noqa: PLR0913 (of what, and how)
     else:
         sequences = _drawn(queries, folder, model, wanted=wanted, seed=seed)
     for part in _passes(blocks):
-        found = _sums(part, model, sequences, tell)
+        found = _sums(part, model, sequences, tell=tell)
         for block in part:
             yield block, _seen(block, found[_reader(block)])
 
@@ -113,7 +113,7 @@ def _drawn(
 
 @torch.no_grad()
 def _sums(
-    blocks: Sequence[Block], model: Transformer, sequences: Sequence[Tensor], tell: Progress
+    blocks: Sequence[Block], model: Transformer, sequences: Sequence[Tensor], *, tell: Progress
 ) -> dict[str, MomentSum]:
     """What the readers of some blocks read, by their names.
 
