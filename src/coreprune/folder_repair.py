@@ -226,7 +226,9 @@ def _record(block: Block, pair: _Pair, trained: Mapping[str, Tensor], *, seed: i
         block, {**tensors, **{n: trained[n] for n in block.tensors if n in trained}}
     )
     law = law_of(block, tensors)
-    proven = trained_certificate(whole, trained=small, space=law.space(tensors[block.gate].dtype))
+    kept = torch.tensor(before["kept"])
+    space = law.space(tensors[block.gate].dtype)
+    proven = trained_certificate(whole, indices=kept, trained=small, space=space)
     x = law.sample(_CHECKED, generator=Generator().manual_seed(seed))
     wanted = outputs(whole, x)
     apart = outputs(small, x) - wanted
