@@ -14,6 +14,7 @@ from experiments.activations import run as activations
 from experiments.convolutional import run as convolutional
 from experiments.corenet import run as corenet
 from experiments.image_laws import run as image_laws
+from experiments.minilm import run as minilm
 from experiments.mnist import NoDataError
 from experiments.no_full_training import run as no_full_training
 from experiments.one_neuron import run as one_neuron
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "image_laws": image_laws,
     "convolutional": convolutional,
     "vgg_dense": vgg_dense,
+    "minilm": minilm,
     "soundness": soundness,
     "tightness": tightness,
 }
