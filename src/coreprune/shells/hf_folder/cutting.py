@@ -11,7 +11,7 @@ from coreprune.core.coreset import Method
 from coreprune.core.feed_forward import FeedForward, neuron_moments, neurons, outputs
 from coreprune.core.feed_forward_certificate import block_certificate
 from coreprune.core.feed_forward_coreset import block_coreset
-from coreprune.core.moments import Moments, MomentSum
+from coreprune.core.moments import Moments, MomentSum, mixed
 from coreprune.core.subset import WeightedSubset
 from coreprune.errors import UnsupportedModelError
 from coreprune.queries.normalised import BehindNorms, Normalised
@@ -26,9 +26,19 @@ FolderLaw = BehindNorms | Sentences | Tokens
 """What blocks of a folder read: known from the weights, or seen while the model runs."""
 
 _ROWS = 2**22  # numbers of one batch of neurons
+NORMS_SHARE = 0.1
+"""How much the law behind the norm counts beside random tokens, which alone leave out much of what
+texts do: a sentence transformer lost a point of its score without it."""
 _CHECKED = 512
 """Queries on which the cut block as stored is compared with what it should be."""
 _TOLERANCE = 1e-9
+
+
+def words_of(queries: FolderLaw) -> str:
+    """The law, for people."""
+    if not isinstance(queries, Tokens):
+        return queries.words
+    return f"{queries.words}, and for a share of {NORMS_SHARE:g} {BehindNorms().words}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +101,7 @@ def cut_block(
         original,
         num_neurons=num_neurons,
         method=wish.method,
-        moments=_moments(original, law, wish.queries, generator=generator)
-        if seen is None
-        else seen.moments,
+        moments=_moments(original, law, wish.queries, seen=seen, generator=generator),
         space=space,
         dtype=dtype,
         generator=generator,
@@ -147,11 +155,19 @@ def _check_finite(block: Block, original: FeedForward, law: Normalised) -> None:
 
 
 def _moments(
-    original: FeedForward, law: Normalised, queries: FolderLaw, *, generator: Generator
+    original: FeedForward,
+    law: Normalised,
+    queries: FolderLaw,
+    *,
+    seen: Seen | None,
+    generator: Generator,
 ) -> Moments:
-    """The moments of the neurons behind the norm, in closed form or from queries."""
+    """The moments of the neurons: seen while the model ran, in closed form, or from queries."""
+    if isinstance(queries, Sentences) and seen is not None:
+        return seen.moments
     if not isinstance(queries, BehindNorms) or queries.per_neuron is None:
-        return neuron_moments(original, law.moments())
+        closed = neuron_moments(original, law.moments())
+        return closed if seen is None else mixed(seen.moments, closed, NORMS_SHARE)
     n, total = len(original.points), MomentSum()
     wanted, rows = queries.per_neuron * n, max(1, _ROWS // n)
     while total.count < wanted:

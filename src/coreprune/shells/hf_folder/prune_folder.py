@@ -16,7 +16,7 @@ from coreprune.queries.normalised import LEAST, BehindNorms
 from coreprune.queries.sentences import Sentences
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
-from coreprune.shells.hf_folder.cutting import FolderLaw, Wish, cut_block
+from coreprune.shells.hf_folder.cutting import FolderLaw, Wish, cut_block, words_of
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.layout import Layout, resized
 from coreprune.shells.hf_folder.records import BlockRecord, FolderResult, record_from_json
@@ -81,7 +81,8 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
             latter widths may differ, which transformers cannot read.
         method: How to choose neurons; all but "importance", whose widths are random.
         queries: The law of what blocks read; by default that behind their norms, in closed form.
-            `Tokens` and `Sentences` run the model as transformers builds it, from local files.
+            `Tokens` and `Sentences` run the model as transformers builds it, from local files;
+            beside random tokens the law behind the norms counts for a tenth.
         round_to: Widths become multiples of this.
         layers: The numbers of the transformer layers to cut; None for all.
         seed: Of all draws.
@@ -210,7 +211,7 @@ def _plan(job: _Job) -> dict[str, Any]:
 def _identity(queries: FolderLaw) -> str:
     """The law and, of sentences, what they say."""
     if not isinstance(queries, Sentences):
-        return queries.words
+        return words_of(queries)
     return hashlib.sha256("\n".join(queries.lines()).encode()).hexdigest()
 
 
@@ -274,7 +275,7 @@ def _result(
         target=staging.target,
         family=job.config.family.name,
         method=job.wish.method,
-        law=job.wish.queries.words,
+        law=words_of(job.wish.queries),
         seed=job.wish.seed,
         blocks=tuple(records),
         whole={
