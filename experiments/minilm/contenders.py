@@ -16,7 +16,7 @@ from experiments.minilm.by_torch_pruning import prune as torch_pruned
 from experiments.minilm.sentence_model import model_of
 
 WEIGHTS, TOKENS, TEXTS = "weights only", "random tokens", "real sentences"
-REPAIRED = "weights only, repaired on random tokens"
+REPAIRED = "random tokens, repaired"
 MAGNITUDE, PEER = "norm", "torch-pruning, L2"
 
 
@@ -56,7 +56,7 @@ def _texts(job: Job) -> dict[str, Any]:
 
 def _repaired(job: Job) -> dict[str, Any]:
     cut = job.target.with_name(f"{job.target.name}-cut")
-    prune_folder(job.source, cut, keep=job.keep)
+    prune_folder(job.source, cut, keep=job.keep, queries=Tokens())
     found = repair_folder(job.source, cut, job.target, settings=job.repair)
     return {
         "steps": found.repair.steps,

@@ -124,7 +124,7 @@ def test_the_law_decides_what_stays(tmp_path):
     files = [load_file(tmp_path / name / "model.safetensors") for name in laws]
     down = "bert.encoder.layer.0.output.dense.weight"
     assert not any(torch.equal(one[down], two[down]) for one, two in pairwise(files))
-    assert results["tokens"].law.startswith("random tokens, and for a share of 0.1 normalised")
+    assert results["tokens"].law.startswith("random tokens, and for a share of 0.2 normalised")
     assert results["texts"].law == "the 4 sentences given"
     assert [one.blocks[0].rows for one in results.values()][2] == 22
     assert any("fewer tokens than neurons" in note for note in results["texts"].notes)

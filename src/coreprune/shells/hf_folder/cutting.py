@@ -26,7 +26,7 @@ FolderLaw = BehindNorms | Sentences | Tokens
 """What blocks of a folder read: known from the weights, or seen while the model runs."""
 
 _ROWS = 2**22  # numbers of one batch of neurons
-NORMS_SHARE = 0.1
+NORMS_SHARE = 0.2
 """How much the law behind the norm counts beside random tokens, which alone leave out much of what
 texts do: a sentence transformer lost a point of its score without it."""
 _CHECKED = 512

@@ -82,7 +82,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         method: How to choose neurons; all but "importance", whose widths are random.
         queries: The law of what blocks read; by default that behind their norms, in closed form.
             `Tokens` and `Sentences` run the model as transformers builds it, from local files;
-            beside random tokens the law behind the norms counts for a tenth.
+            beside random tokens the law behind the norms counts for a fifth.
         round_to: Widths become multiples of this.
         layers: The numbers of the transformer layers to cut; None for all.
         seed: Of all draws.
