@@ -190,7 +190,7 @@ def _lessons(
     Raises:
         ArgumentError: When there are no sentences for more than those.
     """
-    generator = Generator().manual_seed(seed)
+    generator = Generator().manual_seed(seed + 2)  # others than those that chose the neurons
     if isinstance(law, Tokens):
         vocabulary = vocabulary_of(folder, model)
         yield from drawn_sequences(law, vocabulary, generator=generator, batch=LESSON)
