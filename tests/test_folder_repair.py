@@ -75,8 +75,22 @@ def test_certificates_are_those_of_the_trained_blocks(name, tmp_path):
 def test_dtypes_stay(tmp_path):
     pruned("llama", tmp_path, torch.bfloat16)
     found = repaired(tmp_path)
-    assert {tensor.dtype for tensor in stored(tmp_path, "better").values()} == {torch.bfloat16}
+    before, after = (stored(tmp_path, name) for name in ("small", "better"))
+    assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
     assert all(block.largest_seen <= block.certificate for block in found.blocks)
+    trained = {name for name in after if not torch.equal(before[name], after[name])}
+    assert trained
+    assert all("mlp" in name for name in trained)  # nothing was written beside its place
+
+
+def test_what_is_written_is_what_was_trained(tmp_path):
+    """A second repair on the same queries begins with the loss that the first ended with."""
+    pruned("bert", tmp_path)
+    found = repaired(tmp_path)
+    once = Repair(steps=1)
+    places = (tmp_path / name for name in ("big", "better", "again"))
+    again = repair_folder(*places, settings=once)
+    assert again.repair.loss_before == pytest.approx(found.repair.loss_after, rel=1e-4)
 
 
 def test_what_was_done_is_in_the_record(tmp_path):

@@ -84,3 +84,16 @@ def test_a_trained_neuron_that_moved_alone_is_covered_tightly():
         block, indices=torch.tensor([0]), trained=trained, space=ball(1.0, dimension=1)
     )
     assert 1 <= found.bound.item() <= 1 + 1e-9
+
+
+def test_a_trained_neuron_that_changed_its_sign_counts_twice():
+    """One neuron max(z, 0) read with 1 that is read with −1: on the ball of radius 1 off by 2."""
+    one, none = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    block = FeedForward(points=one, bias=none, activation=relu(), weights=one, offset=none)
+    found = trained_certificate(
+        block,
+        indices=torch.tensor([0]),
+        trained=replace(block, weights=-one),
+        space=ball(1.0, dimension=1),
+    )
+    assert 2 <= found.bound.item() <= 2 + 1e-9
