@@ -6,6 +6,7 @@ from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.finetune import Finetuned, Finetuning, finetune
+from coreprune.folder_repair import FolderRepaired, repair_folder
 from coreprune.inspection import inspect
 from coreprune.pricing import curve
 from coreprune.prune import prune
@@ -17,7 +18,9 @@ from coreprune.queries.ellipsoid import Ellipsoid
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
+from coreprune.queries.sentences import Sentences
 from coreprune.queries.sphere import Sphere
+from coreprune.queries.tokens import Tokens
 from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import (
     Certified,
@@ -46,6 +49,7 @@ __all__ = [
     "FileFormatError",
     "Finetuned",
     "Finetuning",
+    "FolderRepaired",
     "Gaussian",
     "GroupRecord",
     "Impressions",
@@ -56,7 +60,9 @@ __all__ = [
     "RepairRecord",
     "Repaired",
     "Samples",
+    "Sentences",
     "Sphere",
+    "Tokens",
     "UnsupportedModelError",
     "WholeRecord",
     "activations",
@@ -69,6 +75,7 @@ __all__ = [
     "neuron_coreset",
     "prune",
     "repair",
+    "repair_folder",
 ]
 
 __version__ = "0.1.0"
