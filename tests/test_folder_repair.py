@@ -11,6 +11,7 @@ from coreprune.queries.sentences import Sentences
 from coreprune.queries.tokens import Tokens
 from coreprune.repair import Repair
 from coreprune.shells.hf_folder.prune_folder import prune_folder
+from coreprune.shells.hf_folder.verify_folder import verify_folder
 
 SHORT = Repair(steps=40, learning_rate=1e-3, check_every=10)
 
@@ -70,6 +71,8 @@ def test_certificates_are_those_of_the_trained_blocks(name, tmp_path):
         assert before.kept == after.kept
         assert after.certificate != before.certificate
         assert 0 < after.largest_seen <= after.certificate <= after.certificate_norm
+    proven = verify_folder(tmp_path / "big", tmp_path / "better")
+    assert proven.holds, proven.failure
 
 
 def test_dtypes_stay(tmp_path):

@@ -8,6 +8,7 @@ from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelErr
 from coreprune.finetune import Finetuned, Finetuning, finetune
 from coreprune.folder_repair import FolderRepaired, repair_folder
 from coreprune.inspection import inspect
+from coreprune.loading import load
 from coreprune.pricing import curve
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
@@ -17,6 +18,7 @@ from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.ellipsoid import Ellipsoid
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
+from coreprune.queries.normalised import BehindNorms
 from coreprune.queries.samples import Samples
 from coreprune.queries.sentences import Sentences
 from coreprune.queries.sphere import Sphere
@@ -32,13 +34,19 @@ from coreprune.result import (
     RepairRecord,
     WholeRecord,
 )
-from coreprune.shells.torch_module.files import load
+from coreprune.shells.hf_folder.inspect_folder import BlockView, FolderInspection, inspect_folder
+from coreprune.shells.hf_folder.prune_folder import prune_folder
+from coreprune.shells.hf_folder.records import BlockRecord, FolderResult
+from coreprune.shells.hf_folder.verify_folder import FolderVerification, verify_folder
 from coreprune.sizes.curve import CurvePoint
 
 __all__ = [
     "ArgumentError",
     "Ball",
     "BatchNormMatched",
+    "BehindNorms",
+    "BlockRecord",
+    "BlockView",
     "Box",
     "Budget",
     "Certified",
@@ -49,7 +57,10 @@ __all__ = [
     "FileFormatError",
     "Finetuned",
     "Finetuning",
+    "FolderInspection",
     "FolderRepaired",
+    "FolderResult",
+    "FolderVerification",
     "Gaussian",
     "GroupRecord",
     "Impressions",
@@ -70,12 +81,15 @@ __all__ = [
     "curve",
     "finetune",
     "inspect",
+    "inspect_folder",
     "layer_coreset",
     "load",
     "neuron_coreset",
     "prune",
+    "prune_folder",
     "repair",
     "repair_folder",
+    "verify_folder",
 ]
 
 __version__ = "0.1.0"

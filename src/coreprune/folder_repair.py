@@ -23,6 +23,7 @@ from coreprune.repairing import record_of
 from coreprune.result import RepairRecord
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, read_config, read_json
+from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.prune_folder import RECORD
 from coreprune.shells.hf_folder.records import BlockRecord, record_from_json
@@ -89,6 +90,7 @@ def repair_folder(  # noqa: PLR0913 (the public face: one argument a decision of
     *,
     settings: Repair,
     queries: Sentences | Tokens | None = None,
+    family: Family | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FolderRepaired:
@@ -105,6 +107,7 @@ def repair_folder(  # noqa: PLR0913 (the public face: one argument a decision of
         target: The folder to write; it must be new, and appears when it is complete.
         settings: Limits and rate, as in `repair`; transformers learn at rates near 5e-4.
         queries: What both models read; random tokens by default.
+        family: A row of your own for a family that the table does not have.
         seed: Of all draws.
         progress: Called as (what, done, of).
 
@@ -120,7 +123,7 @@ def repair_folder(  # noqa: PLR0913 (the public face: one argument a decision of
     original, pruned, target = Path(original), Path(pruned), Path(target)
     check_target(target)
     law = queries if queries is not None else Tokens()
-    pair = _pair(original, pruned)
+    pair = _pair(original, pruned, family)
     repaired = _trained(pair, law, settings=settings, seed=seed, progress=progress)
     trained = _tensors(repaired.model, pair)
     records = tuple(_record(block, pair, trained, seed=seed) for block in pair.blocks)
@@ -136,15 +139,14 @@ def repair_folder(  # noqa: PLR0913 (the public face: one argument a decision of
     return result
 
 
-def _pair(original: Path, pruned: Path) -> _Pair:
+def _pair(original: Path, pruned: Path, family: Family | None) -> _Pair:
     """Read what both folders say of themselves.
 
     Raises:
         ArgumentError: When no block was cut.
         FileFormatError: When one is not the other, pruned.
     """
-    config, whole = read_config(original), find_weights(original)
-    read_config(pruned)
+    config, whole = read_config(original, family=family), find_weights(original)
     document = read_json(pruned / RECORD)
     small = find_weights(pruned)
     records = {entry["name"]: record_from_json(entry) for entry in document.get("blocks", ())}
