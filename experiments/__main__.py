@@ -15,6 +15,7 @@ from experiments.convolutional import run as convolutional
 from experiments.corenet import run as corenet
 from experiments.file_laws import run as file_laws
 from experiments.image_laws import run as image_laws
+from experiments.minilm import run as minilm
 from experiments.mnist import NoDataError
 from experiments.no_full_training import run as no_full_training
 from experiments.one_neuron import run as one_neuron
@@ -45,6 +46,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "file_laws": file_laws,
     "convolutional": convolutional,
     "vgg_dense": vgg_dense,
+    "minilm": minilm,
     "onnx_files": onnx_files,
     "soundness": soundness,
     "tightness": tightness,

@@ -41,6 +41,7 @@ RANKS = {
     "removal": 8,
     "certified_budget": 8,
     "prune": 9,
+    "folder_repair": 9,
     "verification": 9,
     "": 10,  # the public names
     "demo": 11,

@@ -131,7 +131,7 @@ def test_layers_must_take_some():
         layers_of("4:", range(4))
 
 
-@pytest.mark.parametrize("words", ["ball:1", "behind_norms:x", "behind_norms:20:3", "tokens"])
+@pytest.mark.parametrize("words", ["ball:1", "behind_norms:x", "behind_norms:20:3", "tokens:x"])
 def test_other_words_are_no_law_of_folders(words):
     with pytest.raises(coreprune.ArgumentError, match="queries must be of folders behind_norms"):
         folder_law_of(words)

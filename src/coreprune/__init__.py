@@ -6,6 +6,7 @@ from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.finetune import Finetuned, Finetuning, finetune
+from coreprune.folder_repair import FolderRepaired, repair_folder
 from coreprune.inspection import inspect
 from coreprune.loading import load
 from coreprune.pricing import curve
@@ -19,6 +20,7 @@ from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.normalised import BehindNorms
 from coreprune.queries.samples import Samples
+from coreprune.queries.sentences import Sentences
 from coreprune.queries.sphere import Sphere
 from coreprune.queries.tokens import Tokens
 from coreprune.repair import Repair, Repaired, repair
@@ -56,6 +58,7 @@ __all__ = [
     "Finetuned",
     "Finetuning",
     "FolderInspection",
+    "FolderRepaired",
     "FolderResult",
     "FolderVerification",
     "Gaussian",
@@ -68,6 +71,7 @@ __all__ = [
     "RepairRecord",
     "Repaired",
     "Samples",
+    "Sentences",
     "Sphere",
     "Tokens",
     "UnsupportedModelError",
@@ -84,6 +88,7 @@ __all__ = [
     "prune",
     "prune_folder",
     "repair",
+    "repair_folder",
     "verify_folder",
 ]
 

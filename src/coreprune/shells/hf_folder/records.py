@@ -25,6 +25,7 @@ class BlockRecord:
         ridge: λ of the system the weights solve, None where none was solved.
         condition_number: Of that system's matrix, likewise.
         num_draws: How many draws were made, for methods that draw with replacement.
+        rows: Over how many tokens the moments were taken, None where the model was not run.
     """
 
     name: str
@@ -41,6 +42,7 @@ class BlockRecord:
     ridge: float | None
     condition_number: float | None
     num_draws: int | None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
