@@ -383,7 +383,8 @@ class PruneResult:
     ) -> None:
         """Write the pruned model as a `.pt2` file, which `torch.export.load` reads.
 
-        That needs none of the model's code. The file is loaded and compared with the model before it stays.
+        That needs none of the model's code. The file is loaded and compared with the model before
+        it stays.
 
         Args:
             path: The file; its name ends in .pt2.

@@ -88,12 +88,17 @@ def test_keyword_arguments_alone_are_refused(result, tmp_path):
         result.to_exported(tmp_path / "small.pt2", example_kwargs={"scale": 2.0})
 
 
-def test_a_model_that_torch_cannot_trace_is_refused(tmp_path):
-    def branching(own, x):
-        return own.whole(x) if x.sum() > 0 else -own.whole(x)
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.whole = mlp(6, 20, 3)
 
-    net = Forward(branching, whole=mlp(6, 20, 3))
-    result = coreprune.prune(net, torch.ones(1, 6), keep=0.5)
+    def forward(self, x):
+        return self.whole(x) if x.sum() > 0 else -self.whole(x)
+
+
+def test_a_model_that_torch_cannot_trace_is_refused(tmp_path):
+    result = coreprune.prune(Branching(), torch.ones(1, 6), keep=0.5)
     with pytest.raises(UnsupportedModelError, match=r"cannot trace .*result\.save"):
         result.to_exported(tmp_path / "small.pt2")
     assert list(tmp_path.iterdir()) == []

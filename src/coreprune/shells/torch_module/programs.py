@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
-from torch.utils import _pytree as pytree
+from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.shells.calls import Call, first_line, other_batch
@@ -59,14 +58,12 @@ def program_of(model: nn.Module, call: Call, *, dynamic_shapes: Any = None) -> P
     """
     working = copied(model).eval()
     check_runs(working, call)
-    calls = (call,)
     exported = None if dynamic_shapes is not None else _of_any_batch(working, call)
-    if exported is not None:
-        calls = (call, other_batch(call))
-    else:
-        exported = _exported(working, call, dynamic_shapes)
+    calls = (call,) if exported is None else (call, other_batch(call))
     return Program(
-        exported=exported, calls=calls, expected=tuple(run(working, one) for one in calls)
+        exported=exported or _exported(working, call, dynamic_shapes),
+        calls=calls,
+        expected=tuple(run(working, one) for one in calls),
     )
 
 
@@ -154,15 +151,13 @@ def _exported(module: nn.Module, call: Call, dynamic_shapes: Any) -> ExportedPro
 def _of_any_batch(module: nn.Module, call: Call) -> ExportedProgram | None:
     """The program with its batch left open, or None where that is not to be had."""
     twice = other_batch(call)  # torch takes an axis of size 1 for fixed
-    sizes = [len(tensor) for tensor in twice.tensors() if tensor.ndim > 0]
-    if not sizes:
+    batched = [tensor for tensor in twice.tensors() if tensor.ndim > 0]
+    if not batched:
         return None
-
-    def open_axes(leaf: Any) -> Any:  # noqa: ANN401
-        batched = isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == sizes[0]
-        return {0: Dim.AUTO} if batched else None
-
-    shapes = pytree.tree_map(open_axes, (*twice.args, *twice.kwargs.values()))
+    shapes = ShapesCollection()
+    for tensor in batched:
+        if len(tensor) == len(batched[0]):
+            shapes[tensor] = {0: Dim.AUTO}
     try:
         run(module, twice)
         program = _exported(module, twice, shapes)
