@@ -33,12 +33,18 @@ def test_a_model_for_one_batch_size_keeps_it(tmp_path):
     torch.testing.assert_close(program(x), result.model(x))
 
 
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.whole = mlp(6, 20, 3)
+
+    def forward(self, x, scale):
+        return self.whole(x) * scale
+
+
 def test_keyword_arguments_are_traced(tmp_path):
-    net = Forward(
-        lambda own, x, scale: own.b(own.a(x).relu()) * scale, a=nn.Linear(6, 20), b=nn.Linear(20, 3)
-    )
     scale = torch.tensor(2.0)
-    result = coreprune.prune(net, draw(1, 6), keep=0.5, example_kwargs={"scale": scale})
+    result = coreprune.prune(Scaled(), draw(1, 6), keep=0.5, example_kwargs={"scale": scale})
     result.to_exported(tmp_path / "small.pt2")
     program = torch.export.load(tmp_path / "small.pt2").module()
     x = draw(4, 6)

@@ -47,7 +47,7 @@ def program_of(model: nn.Module, call: Call, *, dynamic_shapes: Any = None) -> P
         model: In any mode; a copy in evaluation mode is exported.
         call: Inputs that run through it.
         dynamic_shapes: As `torch.export.export` takes them. None leaves axis 0, the batch, of all
-            inputs open that share the first one's, where torch can.
+            inputs open that share the first one's, where torch can: not behind a bare *args.
 
     Returns:
         The program, the inputs to try it on, and what the module gives for them.
@@ -154,7 +154,7 @@ def _of_any_batch(module: nn.Module, call: Call) -> ExportedProgram | None:
     batched = [tensor for tensor in twice.tensors() if tensor.ndim > 0]
     if not batched:
         return None
-    shapes = ShapesCollection()
+    shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     for tensor in batched:
         if len(tensor) == len(batched[0]):
             shapes[tensor] = {0: Dim.AUTO}
