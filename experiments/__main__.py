@@ -20,6 +20,7 @@ from experiments.one_neuron import run as one_neuron
 from experiments.paper_table import run as paper_table
 from experiments.peers import run as peers
 from experiments.publish import Experiment, publish
+from experiments.quantised import run as quantised
 from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
 from experiments.soundness import run as soundness
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "image_laws": image_laws,
     "convolutional": convolutional,
     "vgg_dense": vgg_dense,
+    "quantised": quantised,
     "soundness": soundness,
     "tightness": tightness,
 }

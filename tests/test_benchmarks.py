@@ -1,5 +1,7 @@
 """The benchmarks judge what has a limit and only report the others."""
 
+import json
+
 import pytest
 import torch
 
@@ -22,15 +24,18 @@ LIMITS = ("vector_norm", "Gram matrix", "closed form", "whole layer", "neuron by
     ],
 )
 def test_only_the_ratios_with_a_limit_are_judged(
-    monkeypatch, capsys, sampled, selected, seconds, certified, misses
+    monkeypatch, tmp_path, capsys, sampled, selected, seconds, certified, misses
 ) -> None:
     monkeypatch.setattr(sampling, "main", lambda: sampled)
     monkeypatch.setattr(selecting, "main", lambda: selected)
     monkeypatch.setattr(whole_network, "main", lambda: {"closed form": seconds, "other": 9.0})
     monkeypatch.setattr(certifying, "main", lambda: certified)
-    monkeypatch.setattr(import_time, "main", lambda: None)
-    monkeypatch.setattr(latency, "main", lambda: None)
-    assert program.main() == bool(misses)
+    monkeypatch.setattr(import_time, "main", lambda: 0.1)
+    monkeypatch.setattr(latency, "main", lambda: {(64, 0.8, 1): 0.7})
+    monkeypatch.setattr(program, "RESULTS", tmp_path / "results.json")
+    assert program.main(publish=True) == bool(misses)
+    costs = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["costs"]
+    assert [c["value"] for c in costs if c["what"].startswith("import ")] == [0.1]
     errors = capsys.readouterr().err
     assert [name in errors for name in LIMITS] == [name in misses for name in LIMITS]
 
