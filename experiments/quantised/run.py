@@ -96,14 +96,15 @@ def _cut(model: nn.Sequential, widths: tuple[int, int]) -> tuple[Any, list[float
     before = [model.fc2.weight[kept[1]][:, kept[0]], model.fc3.weight[:, kept[1]]]
     after = [result.model.fc2.weight, result.model.fc3.weight]
     return result.model, [
-        round(float((new.norm(dim=0) / old.norm(dim=0)).max()), 3)
+        round(float((new.detach().norm(dim=0) / old.detach().norm(dim=0)).max()), 3)
         for new, old in zip(after, before, strict=True)
     ]
 
 
 def _range(weight: Tensor) -> float:
     """The largest entry over the root mean square: what one scale for all of them has to span."""
-    return round(float(weight.abs().max() / weight.square().mean().sqrt()), 3)
+    entries = weight.detach()
+    return round(float(entries.abs().max() / entries.square().mean().sqrt()), 3)
 
 
 def _errors(model: nn.Module, judge: tuple[Tensor, Tensor]) -> dict[str, float]:
