@@ -1,4 +1,4 @@
-"""A module of your own: see what can be cut and what every size costs, prune, save, export."""
+"""A module of your own: see what can be cut, prune, see what every size costs, save, export."""
 
 import tempfile
 from pathlib import Path
@@ -35,17 +35,17 @@ example = torch.randn(1, 3, 12, 12)  # of typical size and sign
 # What can be cut, and what cannot and why?
 print(coreprune.inspect(net, example))
 
-# What would every size cost? The error is that of the outputs, in their units.
-points = coreprune.curve(net, example, queries=coreprune.DeadLeaves())
-for point in points[:: max(1, len(points) // 5)]:
-    print(f"{point.parameters:.0%} of the parameters: expected error {point.expected_error:.3f}")
-
-# Keep 40 % of the parameters, shared between the layers by what neurons are worth.
+# Keep 40 % of the parameters, shared between the layers by what neurons are worth to the outputs.
+# The library would take such pictures by itself; saying so names the choice.
 result = coreprune.prune(
     net, example, keep=coreprune.Budget(parameters=0.4), queries=coreprune.DeadLeaves()
 )
 print(result)
 print(f"off by {result.measured_error:.3f} where outputs vary by {result.output_spread:.3f}")
+
+# What would other sizes have cost? `coreprune.curve` says it without cutting anything.
+for point in result.curve[:: max(1, len(result.curve) // 5)]:
+    print(f"{point.parameters:.0%} of the parameters: expected error {point.expected_error:.3f}")
 
 with tempfile.TemporaryDirectory() as folder:
     # Weights and a record, no pickle; a fresh instance of your class takes them.
