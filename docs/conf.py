@@ -15,6 +15,8 @@ html_theme = "furo"
 html_title = f"coreprune {version}"
 html_copy_source = False
 myst_heading_anchors = 3
+# Links to files beside docs/ are for readers of the repository; a test follows them all.
+suppress_warnings = ["myst.xref_missing"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -52,10 +52,18 @@ def test_every_public_name_is_in_the_reference():
     assert missing == []
 
 
-def test_pages_name_files_that_exist():
+def anchors(page):
+    """As GitHub and MyST make them of headings."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_links_lead_somewhere():
     for name, page in PAGES.items():
-        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-            assert (page.parent / target).exists(), f"{name} links to {target}"
+        for target, place in re.findall(r"\]\(([^)#:\s]*)#?([^):\s]*)\)", page.read_text("utf-8")):
+            linked = page.parent / target if target else page
+            assert linked.exists(), f"{name} links to {target}"
+            assert not place or place in anchors(linked), f"{name} links to {target}#{place}"
 
 
 def test_the_documentation_builds_without_a_warning(tmp_path):
