@@ -7,6 +7,7 @@ from docs.generators.blocks import Make, filled
 from docs.generators.command_line import command_line
 from docs.generators.measured import benchmarks, experiment, peers
 from docs.generators.picture import draw
+from docs.generators.rest import other_names, other_pages
 from experiments.__main__ import EXPERIMENTS
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,8 @@ MAKERS: dict[str, Make] = {
     "peers": peers,
     "benchmarks": benchmarks,
     "command line": command_line,
+    "other names": other_names,
+    "other pages": other_pages,
     **{f"experiment {name}": functools.partial(experiment, name) for name in EXPERIMENTS},
 }
 

@@ -33,6 +33,8 @@ def filled(page: str, makers: Mapping[str, Make]) -> str:
 
     def made(block: re.Match[str]) -> str:
         name = block["name"]
-        return f"<!-- made: {name} -->\n\n{makers[name]().strip()}\n\n<!-- /made -->"
+        inside = makers[name]().strip()
+        text = f"\n{inside}\n\n" if inside else ""
+        return f"<!-- made: {name} -->\n{text}<!-- /made -->"
 
     return BLOCK.sub(made, page)
