@@ -10,7 +10,15 @@ from pathlib import Path
 import torch
 
 import coreprune
-from benchmarks import certifying, import_time, latency, sampling, selecting, whole_network
+from benchmarks import (
+    certifying,
+    import_time,
+    latency,
+    onnx_structure,
+    sampling,
+    selecting,
+    whole_network,
+)
 
 RESULTS = Path(__file__).parent / "results.json"
 SHARE = 0.1
@@ -93,6 +101,12 @@ def _costs() -> Iterator[Cost]:
         what=f"the bound of a whole layer of {size}", value=layer, unit="× pruning it", limit=10
     )
     yield Cost(what=f"bounds neuron by neuron of {size}", value=neurons, unit="s", limit=180)
+    yield Cost(
+        what="reading, grouping, cutting and writing an ONNX file of 100 MB",
+        value=onnx_structure.main()[onnx_structure.GENERATED].structure,
+        unit="× onnx.load and onnx.save",
+        limit=3.0,
+    )
     yield Cost(what="import coreprune after torch", value=import_time.main(), unit="s")
     for (batch, keep, multiple), part in latency.main().items():
         yield Cost(

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from coreprune.shells.hf_folder.prune_folder import prune_folder
+import coreprune
 
 torch.manual_seed(0)
 config = LlamaConfig(
@@ -24,7 +24,7 @@ with tempfile.TemporaryDirectory() as folder:
     LlamaForCausalLM(config).save_pretrained(original)
 
     # Block by block, from the weights alone: the model is never built, no code of the folder runs.
-    result = prune_folder(original, Path(folder) / "small", keep=0.5, round_to=16)
+    result = coreprune.prune_folder(original, Path(folder) / "small", keep=0.5, round_to=16)
     for block in result.blocks:
         print(f"{block.name}: {block.neurons_before} → {block.neurons_after} neurons")
 
