@@ -23,6 +23,7 @@ from experiments.onnx_files import run as onnx_files
 from experiments.paper_table import run as paper_table
 from experiments.peers import run as peers
 from experiments.publish import Experiment, publish, with_results
+from experiments.quantised import run as quantised
 from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
 from experiments.soundness import run as soundness
@@ -47,6 +48,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "convolutional": convolutional,
     "vgg_dense": vgg_dense,
     "minilm": minilm,
+    "quantised": quantised,
     "onnx_files": onnx_files,
     "soundness": soundness,
     "tightness": tightness,

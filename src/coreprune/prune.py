@@ -197,6 +197,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
                 and (reason := no_certificate(group, subject.graph.parameters)) is not None
             ),
         ),
+        example=subject.call,
     )
 
 

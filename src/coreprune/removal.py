@@ -104,6 +104,7 @@ def remove(
             *notes_on(proof, chain),
             *([] if outcome.cuts else [NOTHING]),
         ),
+        example=subject.call,
     )
 
 

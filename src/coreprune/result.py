@@ -8,8 +8,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from coreprune.errors import ArgumentError
+from coreprune.shells.calls import Call, call_of
 from coreprune.shells.onnx_file.record import save_file
 from coreprune.shells.torch_module.files import save
+from coreprune.shells.torch_module.onnx_export import save_onnx
+from coreprune.shells.torch_module.programs import save_program
 from coreprune.sizes.curve import CurvePoint
 
 
@@ -263,6 +267,7 @@ class PruneResult:
         original_shapes: The original's tensors' shapes by their names.
         original_hash: SHA-256 of the original's tensors.
         notes: What a careful user should know about this run.
+        example: The call that the model was traced with, for `to_onnx` and `to_exported`.
     """
 
     model: Any
@@ -286,6 +291,7 @@ class PruneResult:
     original_shapes: Mapping[str, tuple[int, ...]]
     original_hash: str
     notes: tuple[str, ...] = ()
+    example: Call | None = None
 
     def __str__(self) -> str:
         share = self.parameters_after / max(1, self.parameters_before)  # none may be trained
@@ -334,6 +340,95 @@ class PruneResult:
             save(self.model, Path(target), record=record, original=shapes)
         else:
             save_file(self.model, Path(target), record=record)
+
+    def to_onnx(
+        self,
+        path: str | Path,
+        example_inputs: Any = None,  # noqa: ANN401
+        *,
+        example_kwargs: Mapping[str, Any] | None = None,
+        dynamic_shapes: Any = None,  # noqa: ANN401
+    ) -> None:
+        """Write the pruned model as an .onnx file that gives the same outputs, or nothing at all.
+
+        The file is run by ONNX Runtime and compared with the model before it stays. Needs the extra
+        `onnx`.
+
+        Args:
+            path: The file; its name ends in .onnx.
+            example_inputs: What the model is traced with, as `coreprune.prune` takes it; left out,
+                what it was pruned with.
+            example_kwargs: Keyword arguments of the forward pass, with `example_inputs`.
+            dynamic_shapes: As `torch.export.export` takes them; left out, the batch stays open
+                where torch can.
+
+        Raises:
+            ArgumentError: When a package is missing, an argument breaks its rule, or the file
+                cannot be written.
+            UnsupportedModelError: When torch cannot export the model, or exports another function.
+        """
+        if isinstance(self.model, nn.Module):
+            call = self._call(example_inputs, example_kwargs)
+            save_onnx(self.model, call, Path(path), dynamic_shapes=dynamic_shapes)
+        else:
+            self.save(path)
+
+    def to_exported(
+        self,
+        path: str | Path,
+        example_inputs: Any = None,  # noqa: ANN401
+        *,
+        example_kwargs: Mapping[str, Any] | None = None,
+        dynamic_shapes: Any = None,  # noqa: ANN401
+    ) -> None:
+        """Write the pruned model as a `.pt2` file, which `torch.export.load` reads.
+
+        That needs none of the model's code. The file is loaded and compared with the model before
+        it stays.
+
+        Args:
+            path: The file; its name ends in .pt2.
+            example_inputs: As `to_onnx` takes them.
+            example_kwargs: As `to_onnx` takes them.
+            dynamic_shapes: As `to_onnx` takes them.
+
+        Raises:
+            ArgumentError: When an argument breaks its rule, or the file cannot be written.
+            UnsupportedModelError: When torch cannot export the model, or exports another function.
+
+        Example:
+            >>> import tempfile, torch, coreprune
+            >>> from torch import nn
+            >>> net = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 3))
+            >>> result = coreprune.prune(net, torch.randn(1, 8), keep=0.5)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     result.to_exported(f"{folder}/small.pt2")
+            ...     program = torch.export.load(f"{folder}/small.pt2").module()
+            >>> program(torch.zeros(5, 8)).shape
+            torch.Size([5, 3])
+        """
+        if not isinstance(self.model, nn.Module):
+            raise ArgumentError(
+                "an .onnx file holds no torch program; write it with result.save, or prune the "
+                "torch module that it was exported from"
+            )
+        call = self._call(example_inputs, example_kwargs)
+        save_program(self.model, call, Path(path), dynamic_shapes=dynamic_shapes)
+
+    def _call(self, example_inputs: Any, example_kwargs: Mapping[str, Any] | None) -> Call:  # noqa: ANN401
+        """The inputs to trace the model with.
+
+        Raises:
+            ArgumentError: When keyword arguments come alone, or no example is known.
+        """
+        if example_inputs is not None:
+            return call_of(example_inputs, example_kwargs)
+        if example_kwargs is not None or self.example is None:
+            raise ArgumentError(
+                "example_inputs must be given with example_kwargs, or where the result holds no "
+                "example; pass what model(...) takes, () for no positional argument"
+            )
+        return self.example
 
 
 def _finite(value: float | None) -> float | None:
