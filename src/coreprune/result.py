@@ -260,6 +260,11 @@ class PruneResult:
         curve: The price of every size, from the whole network down; empty for methods without.
         parameters_before: Numbers in the original's parameters.
         parameters_after: Numbers in the pruned model's parameters.
+        bytes_before: What the original's parameters take in their own types.
+        bytes_after: What the pruned model's take.
+        flops_before: Floating-point operations of the example call in the original; a multiply-add
+            counts as two.
+        flops_after: The same in the pruned model.
         original_shapes: The original's tensors' shapes by their names.
         original_hash: SHA-256 of the original's tensors.
         notes: What a careful user should know about this run.
@@ -283,6 +288,10 @@ class PruneResult:
     curve: tuple[CurvePoint, ...]
     parameters_before: int
     parameters_after: int
+    bytes_before: int
+    bytes_after: int
+    flops_before: float
+    flops_after: float
     original_shapes: Mapping[str, tuple[int, ...]]
     original_hash: str
     notes: tuple[str, ...] = ()
@@ -312,6 +321,10 @@ class PruneResult:
             "curve": [asdict(point) for point in self.curve],
             "parameters_before": self.parameters_before,
             "parameters_after": self.parameters_after,
+            "bytes_before": self.bytes_before,
+            "bytes_after": self.bytes_after,
+            "flops_before": self.flops_before,
+            "flops_after": self.flops_after,
             "original_hash": self.original_hash,
             "groups": [asdict(group) for group in self.groups],
             "whole": [asdict(entry) for entry in self.whole],
