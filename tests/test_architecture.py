@@ -1,4 +1,4 @@
-"""Imports point one way: cli, report → prune → shells → graph, queries → core."""
+"""Imports point one way: cli → prune → shells → graph, queries → core; report knows no models."""
 
 import ast
 from pathlib import Path
@@ -14,6 +14,7 @@ RANKS = {
     "progress": 0,
     "terminal": 0,
     "core": 1,
+    "report": 1,
     "graph": 2,
     "queries": 2,
     "shells": 3,
@@ -27,6 +28,7 @@ RANKS = {
     "finetune": 5,
     "result": 5,
     "inspection": 6,
+    "compare": 6,
     "certificates": 6,
     "coresets": 6,
     "option_values": 6,
@@ -45,7 +47,6 @@ RANKS = {
     "verification_text": 11,
     "shared_options": 11,
     "verify_command": 12,
-    "report": 11,
     "cli": 13,
 }
 """A module imports its own package and those of lower rank; what is not named here is on top."""

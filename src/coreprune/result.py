@@ -229,6 +229,33 @@ class Certified:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What was measured of a network and of a smaller one.
+
+    Attributes:
+        seconds_before: Median time of a call of the original.
+        seconds_after: The same of the pruned network.
+        calls: How often each was called; they took turns.
+        inputs: The shapes of the inputs, in words.
+        machine: What they ran on, in words.
+        score_before: What the user's score gives for the original; None without a score.
+        score_after: The same of the pruned network.
+    """
+
+    seconds_before: float
+    seconds_after: float
+    calls: int
+    inputs: str
+    machine: str
+    score_before: float | None = None
+    score_after: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return asdict(self)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PruneResult:
     """The pruned model and how it came about.
