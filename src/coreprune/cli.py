@@ -3,7 +3,7 @@
 import io
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
@@ -16,6 +16,15 @@ from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
 from coreprune.prune import Order
+from coreprune.report.sentences import sentences
+from coreprune.report_command import (
+    FiguresOption,
+    ReportOption,
+    ScoreOption,
+    Wish,
+    report_pruned,
+)
+from coreprune.report_command import report as report_saved
 from coreprune.result import PruneResult
 from coreprune.shared_options import (
     JsonOption,
@@ -156,6 +165,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         bool, typer.Option("--curve", help="print what every size costs and prune nothing")
     ] = False,
     skip: SkipOption = None,
+    report: ReportOption = None,
+    figures: FiguresOption = None,
+    score: ScoreOption = None,
     seed: Annotated[int, typer.Option(help="fixes every random choice")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -183,11 +195,13 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         _print_curve(points, as_json=as_json)
         return
     wanted = keep_of(keep or [], budgets, lossless=lossless)
-    target = _new_target(output, model)
+    target, wish = _new_target(output, model), Wish(path=report, figures=figures, score=score)
+    wish.check()
+    original, examples = model_of(model, weights), examples_of(model, shapes)
     with shown_progress() as tell:
         result = coreprune.prune(
-            model_of(model, weights),
-            examples_of(model, shapes),
+            original,
+            examples,
             keep=wanted,
             lossless=lossless,
             order=cast("Order | None", order),
@@ -196,6 +210,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             **said,
         )
         result.save(target)
+        report_pruned(
+            result, wish, model=model, networks=(original, examples), saved=target, tell=tell
+        )
     if as_json:
         print_json(result.to_json())
         return
@@ -255,8 +272,12 @@ def _print_summary(result: PruneResult, output: Path) -> None:
         ]
         + [(entry.name, "", "", "", entry.reason) for entry in result.whole],
     )
-    for sentence in _sentences(result):
+    if result.expected_error is not None:
+        say(f"errors of the outputs, in their units, over {result.law}")
+    for sentence in sentences(result.to_json()):
         say(sentence)
+    for note in result.notes:
+        say(f"note: {note}")
     share = result.parameters_after / result.parameters_before
     say(
         f"{result.parameters_before:,} → {result.parameters_after:,} parameters ({share:.1%}), "
@@ -264,28 +285,7 @@ def _print_summary(result: PruneResult, output: Path) -> None:
     )
 
 
-def _sentences(result: PruneResult) -> Iterator[str]:
-    """What the errors mean, and what else there is to say."""
-    if result.expected_error is not None:
-        yield f"errors of the outputs, in their units, over {result.law}"
-    if result.repair is not None:
-        loss = f"{result.repair.loss_before:.3g} → {result.repair.loss_after:.3g}"
-        yield f"repaired in {result.repair.seconds:.0f} s ({result.repair.stopped}): loss {loss}"
-    if result.measured_error is not None and result.expected_error is not None:
-        yield (
-            f"on queries of the law the outputs are off by {result.measured_error:.3g} (root mean "
-            f"square); their own spread is {result.output_spread:.3g}"
-        )
-    if result.certificate is not None:
-        yield (
-            f"proven: no output is off by more than {result.certificate:.3g} for any input of norm "
-            f"at most {result.certificate_radius:.4g}; planned for: {result.query_space}"
-        )
-    else:
-        yield f"nothing is proven of the outputs; {result.certificate_scope}"
-    yield from (f"note: {note}" for note in result.notes)
-
-
+app.command("report", help=(report_saved.__doc__ or "").partition("\n")[0])(report_saved)
 app.command(help=(verify.__doc__ or "").partition("\n")[0])(verify)
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from coreprune.report.context import Context
+from coreprune.report.programs import programs
+from coreprune.report.publishing import publish
 from coreprune.shells.onnx_file.record import save_file
 from coreprune.shells.torch_module.files import save
 from coreprune.sizes.curve import CurvePoint
@@ -374,6 +377,51 @@ class PruneResult:
             save(self.model, Path(target), record=record, original=shapes)
         else:
             save_file(self.model, Path(target), record=record)
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        comparison: Comparison | None = None,
+        certified: Certified | None = None,
+        saved: str | Path | None = None,
+        figures: str | Path | None = None,
+    ) -> None:
+        """Write one HTML file that says what was done; it opens without a network.
+
+        Args:
+            path: The file; an older one is replaced.
+            comparison: Latency and score, as `coreprune.compare` measures them.
+            certified: What `coreprune.certify` proves and finds of the two networks.
+            saved: Where the result was saved, for the lines that load it.
+            figures: A folder for its drawings as SVG files.
+
+        Raises:
+            ArgumentError: When a file cannot be written.
+
+        Example:
+            >>> import tempfile, torch, coreprune
+            >>> from torch import nn
+            >>> net = nn.Sequential(nn.Linear(8, 100), nn.ReLU(), nn.Linear(100, 3))
+            >>> example = torch.randn(2, 8)
+            >>> result = coreprune.prune(net, example, keep=0.25)
+            >>> measured = coreprune.compare(net, result.model, example, seconds=0.05)
+            >>> result.report(Path(tempfile.mkdtemp()) / "report.html", comparison=measured)
+        """
+        is_module = isinstance(self.model, nn.Module)
+        context = Context(
+            name=type(self.model).__name__ if is_module else _file_name(self.model),
+            kind="module" if is_module else "onnx",
+            saved=None if saved is None else str(saved),
+            versions=programs("torch") if is_module else programs("torch", "onnxruntime"),
+            comparison=None if comparison is None else comparison.to_json(),
+            certified=None if certified is None else certified.to_json(),
+        )
+        publish(self.to_json(), path, context=context, figures=figures)
+
+
+def _file_name(document: Any) -> str:  # noqa: ANN401
+    return "ONNX model" if document.path is None else str(document.path.name)
 
 
 def _finite(value: float | None) -> float | None:

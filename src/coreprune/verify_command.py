@@ -1,5 +1,6 @@
 """`coreprune verify`: its options, one call, its exit code."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,11 @@ import torch
 import typer
 
 from coreprune.option_values import array_of, space_of
+from coreprune.report.publishing import publish
+from coreprune.report_command import FiguresOption, ReportOption, Wish, context_of
 from coreprune.shared_options import JsonOption, WeightsOption, examples_of, module_of
 from coreprune.shells.torch_module.checkpoint import build
+from coreprune.shells.torch_module.files import read_record
 from coreprune.terminal import complain, print_json, shown_progress
 from coreprune.verification import verify_saved
 from coreprune.verification_text import failure_of, print_verification
@@ -33,6 +37,8 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
         typer.Option(help=".npy or .npz of inputs whose classes, all around, are asked for"),
     ] = None,
     effort: Annotated[float | None, typer.Option(help="seconds for each certificate")] = None,
+    report: ReportOption = None,
+    figures: FiguresOption = None,
     seed: Annotated[int, typer.Option(help="fixes the attack")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,6 +47,8 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     Raises:
         Exit: With code 1 when a certificate does not hold.
     """
+    wish = Wish(path=report, figures=figures)
+    wish.check()
     around = None if samples is None else radius
     space = space_of(radius if samples is None else None, box)
     with shown_progress() as tell:
@@ -56,6 +64,9 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
             effort=effort,
             seed=seed,
         )
+    if wish.path is not None:
+        context = replace(context_of(model, pruned), certified=found.to_json())
+        publish(read_record(pruned), wish.path, context=context, figures=wish.figures)
     if as_json:
         print_json(found.to_json())
     else:

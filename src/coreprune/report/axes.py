@@ -8,6 +8,9 @@ SPREAD = 50
 """Times the middle value: where the largest is beyond that, an axis goes by powers of ten."""
 
 
+_STEPS = (1, 2, 5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
     """A scale from numbers to places.
@@ -38,8 +41,10 @@ class Axis:
         if not self.powers:
             return list(_even(self.low, self.high, most))
         first, last = (math.floor(math.log10(end) + 1e-9) for end in (self.low, self.high))
-        step = max(1, math.ceil((last - first) / most))
-        return [10.0**power for power in range(first, last + 1, step) if 10.0**power >= self.low]
+        steps = _STEPS if self.high <= 100 * self.low else (1,)
+        every = max(1, math.ceil((last - first) / most))
+        found = [step * 10.0**power for power in range(first, last + 1, every) for step in steps]
+        return [tick for tick in found if 0.999 * self.low <= tick <= 1.001 * self.high]
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self.powers else value
@@ -56,11 +61,20 @@ def from_zero(values: Iterable[float], *, start: float, end: float) -> Axis:
 
 
 def by_powers(values: Iterable[float], *, start: float, end: float) -> Axis:
-    """An axis of whole powers of ten that holds all values above zero, at least one of them."""
+    """An axis by powers of ten from a round number to another, that holds all above zero."""
     known = [value for value in values if 0 < value < math.inf] or [1.0]
-    low = 10.0 ** math.floor(math.log10(min(known)))
-    high = 10.0 ** math.ceil(math.log10(max(known)))
+    low, high = _rounded_down(min(known)), _rounded_up(max(known))
     return Axis(low=low, high=max(high, 10 * low), start=start, end=end, powers=True)
+
+
+def _rounded_down(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(step * power for step in _STEPS if step * power <= value)
+
+
+def _rounded_up(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return min(step * power for step in (*_STEPS, 10) if step * power >= value)
 
 
 def _even(low: float, high: float, most: int) -> Iterator[float]:

@@ -29,12 +29,14 @@ class Chart:
     Attributes:
         name: Of its file.
         title: What it shows, for those who cannot see it.
+        caption: What it shows, in few words; an empty text where its section says so.
         draw: Gives its markup for a width.
     """
 
     name: str
     title: str
     draw: Callable[[int], str]
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

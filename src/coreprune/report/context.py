@@ -1,0 +1,32 @@
+"""What a report tells beside the record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["module", "onnx", "folder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Context:
+    """What a record does not know.
+
+    Attributes:
+        name: What was pruned.
+        kind: What it is.
+        saved: Where the result is; None where it was not saved yet.
+        factory: "package.module:function" that makes the original, where that is known.
+        command: What was typed; None where Python called.
+        versions: Of the programs, by their names.
+        comparison: `coreprune.Comparison` as JSON.
+        certified: `coreprune.Certified`, or what `verify` found, as JSON.
+    """
+
+    name: str
+    kind: Kind
+    saved: str | None = None
+    factory: str | None = None
+    command: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    comparison: Mapping[str, Any] | None = None
+    certified: Mapping[str, Any] | None = None
