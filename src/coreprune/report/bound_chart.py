@@ -83,12 +83,17 @@ def _row(one: Interval, x: Axis, *, top: int, room: float) -> dict[str, object]:
     return {
         "name": shortened(one.name, room),
         "numbers": " – ".join(number(value) for value in (attack, bound) if value is not None),
-        "ratio": f"× {number(bound / attack)}" if known and bound and attack else "",
+        "ratio": _ratio(bound, attack) if known and bound and attack else "",
         "says": "; ".join(says),
         "top": top,
         "attack": None if attack is None else x.place(attack),
         "bound": None if bound is None else x.place(bound),
     }
+
+
+def _ratio(bound: float, attack: float) -> str:
+    ratio = bound / attack
+    return f"× {ratio:.1f}" if ratio < 99.95 else f"× {number(ratio)}"
 
 
 def _power(tick: float) -> str:

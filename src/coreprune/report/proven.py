@@ -41,7 +41,7 @@ def _scope(record: Record) -> Iterator[str]:
     if scope == "network":
         yield "the certificate speaks of the whole network as it is given back"
     else:
-        yield f"what is proven speaks of each group alone: {scope}"
+        yield f"what is proven speaks of each group alone: {scope.removeprefix('group: ')}"
 
 
 def _words(found: Mapping[str, Any]) -> Iterator[str]:
@@ -49,7 +49,9 @@ def _words(found: Mapping[str, Any]) -> Iterator[str]:
     verdict = "no attack beats its certificate"
     if not found["holds"]:
         verdict = "NOT every certificate holds: see the tables"
-    yield (f"proven anew and attacked, for {found['space']}; scope: {found['scope']}: {verdict}")
+    yield f"proven anew and attacked, for {found['space']}: {verdict}"
+    if found["scope"] != "network":
+        yield f"what is proven speaks of each group alone: {found['scope'].removeprefix('group: ')}"
     yield "the largest change there is lies between what was found and what is proven"
     if len(found["certificate"]) > OUTPUTS and found["scope"] == "network":
         yield f"drawn are the {OUTPUTS} outputs of the largest certificates"

@@ -16,6 +16,12 @@ function show(mark) {
   mark.classList.add("on");
   tip.textContent = mark.getAttribute("aria-label").split("; ").join("\n");
   tip.hidden = false;
+  place();
+}
+
+function place() {
+  if (!shown) return;
+  const mark = shown;
   const inner = (mark.querySelector(".after, .attack, .bound, circle, path") || mark).getBoundingClientRect();
   const box = tip.getBoundingClientRect();
   const left = Math.min(Math.max(8, inner.right + 12), innerWidth - box.width - 8);
@@ -58,4 +64,5 @@ for (const chart of document.querySelectorAll("svg.chart")) {
   });
 }
 addEventListener("keydown", (event) => event.key === "Escape" && hide());
-addEventListener("scroll", hide, { passive: true });
+addEventListener("scroll", place, { passive: true });
+addEventListener("resize", hide);
