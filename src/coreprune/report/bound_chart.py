@@ -46,6 +46,7 @@ def bound_chart(intervals: Sequence[Interval], *, name: str, caption: str) -> Ch
         beside = width > NARROW
         left = label_width([one.name for one in intervals]) if beside else 8
         x = by_powers(ends, start=left + 8, end=width - (190 if beside else 8))
+        names = shortened([one.name for one in intervals], left if beside else width - 180)
         step = ROW if beside else HIGH_ROW
         bottom = TOP + step * len(intervals)
         return filled(
@@ -58,7 +59,7 @@ def bound_chart(intervals: Sequence[Interval], *, name: str, caption: str) -> Ch
             x=x,
             across=[(tick, _power(tick)) for tick in x.ticks(6 if beside else 4)],
             rows=[
-                _row(one, x, top=TOP + step * place, room=left if beside else width - 180)
+                _row(one, x, top=TOP + step * place) | {"name": names[place]}
                 for place, one in enumerate(intervals)
             ],
         )
@@ -66,7 +67,7 @@ def bound_chart(intervals: Sequence[Interval], *, name: str, caption: str) -> Ch
     return Chart(name=name, title=title, draw=draw, caption=caption)
 
 
-def _row(one: Interval, x: Axis, *, top: int, room: float) -> dict[str, object]:
+def _row(one: Interval, x: Axis, *, top: int) -> dict[str, object]:
     attack = one.attack if one.attack is not None and not math.isnan(one.attack) else None
     bound = one.certificate
     known = attack is not None and bound is not None and attack > 0
@@ -81,7 +82,6 @@ def _row(one: Interval, x: Axis, *, top: int, room: float) -> dict[str, object]:
         *([one.reason] if one.reason else []),
     ]
     return {
-        "name": shortened(one.name, room),
         "numbers": " – ".join(number(value) for value in (attack, bound) if value is not None),
         "ratio": _ratio(bound, attack) if known and bound and attack else "",
         "says": "; ".join(says),

@@ -42,6 +42,7 @@ def layer_chart(bars: Sequence[LayerBar], *, unit: str) -> Chart:
         left = label_width([bar.name for bar in bars]) if beside else 1
         longest = max(bar.before for bar in bars)
         x = Axis(low=0.0, high=float(longest), start=left, end=width - (150 if beside else 1))
+        names = shortened([bar.name for bar in bars], left if beside else width - 140)
         step = ROW if beside else HIGH_ROW
         return filled(
             "layers.svg",
@@ -52,7 +53,7 @@ def layer_chart(bars: Sequence[LayerBar], *, unit: str) -> Chart:
             left=left,
             rows=[
                 {
-                    "name": shortened(bar.name, left if beside else width - 140),
+                    "name": names[place],
                     "numbers": f"{count(bar.before)} → {count(bar.after)}",
                     "share": share(bar.after, bar.before),
                     "says": f"{bar.name}; {count(bar.before)} → {count(bar.after)} {unit}; "

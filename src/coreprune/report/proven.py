@@ -26,7 +26,7 @@ def proven_section(record: Record, context: Context) -> Section:
     stored = tuple(_stored(record))
     found = context.certified
     if found is None:
-        words = [*_scope(record), "coreprune verify proves it anew and attacks it"]
+        words = [*_scope(record), "to prove it anew and have it attacked, run coreprune verify"]
         return Section(title="What is proven", words=tuple(map(full, words)), tables=stored)
     return Section(
         title="What is proven",

@@ -65,7 +65,7 @@ def _figures(record: Record, context: Context) -> Iterator[Figure]:
         value="none" if bound is None else f"≤ {number(bound)}",
         detail=_scope(record["certificate_scope"])
         if bound is None
-        else f"any output, inputs of norm ≤ {radius:.4g}",
+        else f"any output, inputs of norm\u00a0≤\u00a0{radius:.4g}",
     )
 
 
@@ -97,7 +97,13 @@ def _scope(words: str) -> str:
 
 def _answer(record: Record, context: Context) -> Iterator[str]:
     yield from sentences(record)
+    yield from (note for note in record["notes"] if not _is_of_layer(note, record))
     yield from timed(context)
+
+
+def _is_of_layer(note: str, record: Record) -> bool:
+    """Whether a note speaks of one layer, whose name it begins with."""
+    return note.partition(": ")[0] in {group["name"] for group in record["groups"]}
 
 
 def _curve(record: Record, context: Context) -> Section:
@@ -210,8 +216,15 @@ def _left(record: Record) -> Iterator[Section]:
             words=("These layers keep all their neurons.",),
             entries=tuple((", ".join(names), reason) for reason, names in by_reason.items()),
         )
-    if record["notes"]:
-        yield Section(title="What else to know", words=tuple(map(full, record["notes"])))
+    notes = tuple(note for note in record["notes"] if _is_of_layer(note, record))
+    if notes:
+        table = Table(
+            caption="Layer by layer",
+            heads=("layer", "what else to know"),
+            rows=tuple((name, words) for name, _, words in (n.partition(": ") for n in notes)),
+            texts=2,
+        )
+        yield Section(title="Remarks", tables=(table,))
 
 
 def _loading(context: Context) -> Section:
@@ -225,7 +238,7 @@ def _loading(context: Context) -> Section:
 
 def _making(record: Record, context: Context) -> Section:
     entries = [
-        ("method", f"{record['method']}, {record['order'].replace('_', ' ')}"),
+        ("method", _method(record)),
         ("law", record["law"]),
         ("inputs", record["query_space"]),
         ("seed", str(record["seed"])),
@@ -233,6 +246,12 @@ def _making(record: Record, context: Context) -> Section:
         *versions(record, context),
     ]
     return Section(title="How it was made", entries=tuple(entries), code=context.command or "")
+
+
+def _method(record: Record) -> str:
+    if record["method"] == "lossless":
+        return "lossless"
+    return f"{record['method']}, {record['order'].replace('_', ' ')}"
 
 
 def versions(record: Record, context: Context) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """What drawings of rows have in common: room for names."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 
 LETTER = 7.4
 """The width of a letter in the widest of the usual typefaces."""
@@ -16,10 +17,16 @@ def label_width(names: Iterable[str]) -> int:
     return int(min(max(LETTER * max(map(len, names)) + 14, LEAST), MOST))
 
 
-def shortened(name: str, room: float) -> str:
-    """A name with its middle left out where it does not fit."""
-    most = max(5, int((room - 12) / LETTER))
-    if len(name) <= most:
-        return name
-    tail = (most - 1) * 2 // 3
+def shortened(names: Sequence[str], room: float) -> list[str]:
+    """Names that fit: without what all begin with, then without their middles, where need be."""
+    most = max(8, int((room - 12) / LETTER))
+    if max(map(len, names)) > most and len(names) > 1:
+        begin = os.path.commonprefix([name.rpartition(".")[0] + "." for name in names])
+        cut = begin.rfind(".") + 1
+        names = [f"…{name[cut:]}" if cut else name for name in names]
+    return [name if len(name) <= most else _without_middle(name, most) for name in names]
+
+
+def _without_middle(name: str, most: int) -> str:
+    tail = (most - 1) // 2
     return f"{name[: most - 1 - tail]}…{name[-tail:]}"
