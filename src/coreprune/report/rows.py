@@ -1,6 +1,5 @@
 """What drawings of rows have in common: room for names."""
 
-import os
 from collections.abc import Iterable, Sequence
 
 LETTER = 7.4
@@ -21,9 +20,11 @@ def shortened(names: Sequence[str], room: float) -> list[str]:
     """Names that fit: without what all begin with, then without their middles, where need be."""
     most = max(8, int((room - 12) / LETTER))
     if max(map(len, names)) > most and len(names) > 1:
-        begin = os.path.commonprefix([name.rpartition(".")[0] + "." for name in names])
-        cut = begin.rfind(".") + 1
-        names = [f"…{name[cut:]}" if cut else name for name in names]
+        parts = [name.split(".") for name in names]
+        same = 0
+        while all(len(own) > same + 1 and own[same] == parts[0][same] for own in parts):
+            same += 1
+        names = [f"…{'.'.join(own[same:])}" for own in parts] if same else names
     return [name if len(name) <= most else _without_middle(name, most) for name in names]
 
 

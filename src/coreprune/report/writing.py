@@ -68,7 +68,7 @@ def _written(page: Page, directory: Path) -> Iterator[Path]:
     style = text_of("chart.css")
     for section in page.sections:
         for chart in section.charts:
-            head, rest = chart.draw(WIDE).split(">", 1)
+            head, _, rest = str(chart.draw(WIDE)).partition(">")  # no longer markup, as it is torn
             head = head.replace("<svg", f"<svg{_SPACE}", 1)
             path = directory / f"{chart.name}.svg"
             _write(path, f"{head}>\n<style>\n{style}\n</style>{rest}\n")

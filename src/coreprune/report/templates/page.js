@@ -51,8 +51,9 @@ for (const chart of document.querySelectorAll("svg.chart")) {
   if (chart.dataset.nearest === "xy") marks.sort((a, b) => a.dataset.at - b.dataset.at);
   chart.addEventListener("pointermove", (event) => show(nearest(marks, chart.dataset.nearest, event)));
   chart.addEventListener("pointerleave", hide);
-  chart.addEventListener("focusin", (event) => show(event.target));
-  chart.addEventListener("focusout", hide);
+  const frame = chart.parentElement; // an svg that listens for focus would take it itself
+  frame.addEventListener("focusin", (event) => show(event.target));
+  frame.addEventListener("focusout", hide);
   chart.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
     if (step === undefined) return;
