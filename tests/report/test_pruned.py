@@ -102,7 +102,7 @@ def test_a_certificate_that_does_not_hold_is_said_aloud():
 
 def test_layers_left_whole_for_one_reason_are_named_together():
     whole = tuple(WholeRecord(name=name, reason="shared weights") for name in ("a", "b"))
-    assert "a, b shared weights" in parsed(replace(RESULT, whole=whole)).text
+    assert "shared weights a, b" in parsed(replace(RESULT, whole=whole)).text
 
 
 def test_nothing_proven_is_said_with_its_reason():

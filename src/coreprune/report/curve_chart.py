@@ -14,9 +14,13 @@ from coreprune.report.axes import Axis, from_zero
 from coreprune.report.numbers import number, percent
 from coreprune.report.page import NARROW, Chart
 from coreprune.report.rendering import filled
+from coreprune.report.rows import LETTER
 
 TOLD = 4
 """Groups whose widths a point tells: more fit on no line."""
+
+SPREAD = ("the outputs' own spread", "spread of the original's own outputs")
+"""Short and long."""
 
 FAR = 2.5
 """Times the largest error: a spread beyond that would press the curve flat, and is left out."""
@@ -48,7 +52,7 @@ class _Mark:
     kind: str
     says: str
     label: str = ""
-    anchor: str = "start"
+    label_x: float = 0.0
 
 
 def curve_chart(points: Sequence[Mapping[str, Any]], chosen: Chosen) -> Chart:
@@ -80,7 +84,7 @@ def curve_chart(points: Sequence[Mapping[str, Any]], chosen: Chosen) -> Chart:
             curve=curve,
             chosen=list(_chosen_marks(chosen, x, y)),
             spread=chosen.spread if _is_shown(chosen.spread, y) else None,
-            spread_words=f"spread of the original's own outputs: {number(chosen.spread)}",
+            spread_words=f"{SPREAD[width > NARROW]}: {number(chosen.spread)}",
         )
 
     return Chart(name="curve", title=title, draw=draw)
@@ -117,19 +121,20 @@ def _mark_of(point: Mapping[str, Any], x: Axis, y: Axis) -> _Mark:
 
 def _chosen_marks(chosen: Chosen, x: Axis, y: Axis) -> list[_Mark]:
     """The diamonds: what was expected, filled, and what was measured, open."""
-    anchor = "start" if chosen.size < 0.6 else "end"
     given = [
-        ("expected", chosen.expected, "this network"),
-        ("measured", chosen.measured, "measured"),
+        ("expected", chosen.expected, f"◆ this network: {number(chosen.expected)}"),
+        ("measured", chosen.measured, f"◇ measured: {number(chosen.measured)}"),
     ]
+    room = LETTER * max(len(label) for _, _, label in given)
+    label_x = min(x.place(chosen.size) + 14, x.end - room)
     return [
         _Mark(
             x=x.place(chosen.size),
             y=y.place(value),
             kind=kind,
             says=f"{percent(chosen.size)} of the parameters; {kind} error {number(value)}",
-            label=f"{label} {number(value)}" if kind == "measured" else f"{label}: {number(value)}",
-            anchor=anchor,
+            label=label,
+            label_x=label_x,
         )
         for kind, value, label in given
         if value is not None and value < float("inf") and _is_drawn(value, y)

@@ -127,7 +127,7 @@ def _left(record: Record) -> Iterator[Section]:
         yield Section(
             title="Left whole",
             words=("These blocks keep all their neurons.",),
-            entries=tuple((", ".join(names), reason) for reason, names in by_reason.items()),
+            entries=tuple((reason, ", ".join(names)) for reason, names in by_reason.items()),
         )
     if record["notes"]:
         yield Section(title="What else to know", words=tuple(map(full, record["notes"])))

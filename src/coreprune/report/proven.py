@@ -7,7 +7,10 @@ from coreprune.report.bound_chart import Interval, bound_chart
 from coreprune.report.context import Context
 from coreprune.report.numbers import count, number, percent
 from coreprune.report.page import Chart, Section, Table
-from coreprune.report.sentences import Record, full
+from coreprune.report.sentences import Record, full, why_not
+
+FOLDED = 8
+"""Rows of certificates that are shown; more are folded."""
 
 OUTPUTS = 25
 """Outputs that are drawn, those of the largest certificates first."""
@@ -37,11 +40,10 @@ def proven_section(record: Record, context: Context) -> Section:
 
 
 def _scope(record: Record) -> Iterator[str]:
-    scope = record["certificate_scope"]
-    if scope == "network":
+    if record["certificate_scope"] == "network":
         yield "the certificate speaks of the whole network as it is given back"
     else:
-        yield f"what is proven speaks of each group alone: {scope.removeprefix('group: ')}"
+        yield f"what is proven speaks of each group alone: {why_not(record)}"
 
 
 def _words(found: Mapping[str, Any]) -> Iterator[str]:
@@ -142,4 +144,5 @@ def _stored(record: Record) -> Iterator[Table]:
                 for group in groups
             ),
             texts=2,
+            folded=len(groups) > FOLDED,
         )

@@ -59,14 +59,20 @@ def _figures(record: Record, context: Context) -> Iterator[Figure]:
             before, after = record[f"{key}_before"], record[f"{key}_after"]
             yield Figure(label=label, value=share(after, before), detail=pair(before, after, units))
     yield from compared(context)
-    bound, radius = record["certificate"], record["certificate_radius"]
-    yield Figure(
-        label="Certificate",
-        value="none" if bound is None else f"≤ {number(bound)}",
-        detail=_scope(record["certificate_scope"])
-        if bound is None
-        else f"any output, inputs of norm\u00a0≤\u00a0{radius:.4g}",
-    )
+    yield _certificate(record)
+
+
+def _certificate(record: Record) -> Figure:
+    bound = record["certificate"]
+    if bound is not None:
+        return Figure(
+            label="Certificate",
+            value=f"≤ {number(bound)}",
+            detail=f"any output, inputs of norm\u00a0≤\u00a0{record['certificate_radius']:.4g}",
+        )
+    alone = any(group["certificate"] is not None for group in record["groups"])
+    detail = "of the whole network; groups have their own" if alone else "nothing is proven"
+    return Figure(label="Certificate", value="none", detail=detail)
 
 
 def compared(context: Context) -> Iterator[Figure]:
@@ -89,10 +95,6 @@ def timed(context: Context) -> Iterator[str]:
             f"latency is the median of {count(found['calls'])} calls of each network, taken in "
             f"turns ({found['machine']}; inputs {found['inputs']})"
         )
-
-
-def _scope(words: str) -> str:
-    return "for each group alone" if words.startswith("group") else "of the whole network"
 
 
 def _answer(record: Record, context: Context) -> Iterator[str]:
@@ -214,7 +216,7 @@ def _left(record: Record) -> Iterator[Section]:
         yield Section(
             title="Left whole",
             words=("These layers keep all their neurons.",),
-            entries=tuple((", ".join(names), reason) for reason, names in by_reason.items()),
+            entries=tuple((reason, ", ".join(names)) for reason, names in by_reason.items()),
         )
     notes = tuple(note for note in record["notes"] if _is_of_layer(note, record))
     if notes:

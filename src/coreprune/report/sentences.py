@@ -32,11 +32,16 @@ def sentences(record: Record) -> Iterator[str]:
 def proven(record: Record) -> str:
     """The certificate of the whole network and its scope, in a sentence without a full stop."""
     if record["certificate"] is None:
-        return f"nothing is proven of the outputs; {record['certificate_scope']}"
+        return f"nothing is proven of the outputs; {why_not(record)}"
     return (
         f"proven: no output is off by more than {number(record['certificate'])} for any input of "
         f"norm at most {record['certificate_radius']:.4g}; planned for: {record['query_space']}"
     )
+
+
+def why_not(record: Record) -> str:
+    """Why nothing is proven of the whole network."""
+    return str(record["certificate_scope"]).removeprefix("group: ")
 
 
 def full(sentence: str) -> str:
