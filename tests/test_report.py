@@ -12,6 +12,7 @@ from test_onnx import saved
 
 import coreprune
 from coreprune import ArgumentError
+from coreprune.report.numbers import number
 from coreprune.shells.hf_folder.prune_folder import prune_folder
 
 
@@ -47,7 +48,7 @@ def test_a_result_reports_itself_with_what_was_measured_and_proven(nets, tmp_pat
     text = page(tmp_path / "out.html")
     for words in (
         "Sequential, ", f"723 → {result.parameters_after}", "0.375 → 0.375", "Latency",
-        f"0.00{certified.attack.max():.3g}"[4:], "into=original", "'place'", result.original_hash,
+        number(float(certified.attack.max())), "into=original", "'place'", result.original_hash,
         f"torch {torch.__version__}", "output 2",
     ):  # fmt: skip
         assert words in text, words
