@@ -99,10 +99,11 @@ def test_prune_reports_and_the_saved_directory_says_the_same(command, tmp_path, 
     record = json.loads((small / "coreprune.json").read_text())
     after = record["parameters_after"]
     for words in (
-        f"266,610 → {after:,}", f"2.666e+05 → {after:.4g}", "Latency", "coreprune prune",
+        f"266,610 → {after:,}", "Score", "Latency", "coreprune prune",
         f"load('{small}', into=LeNet300100())", record["original_hash"],
     ):  # fmt: skip
         assert words in text, words
+    assert text.count(f"266,610 → {after:,}") == 2  # parameters, and the score that counts them
     assert command("report", small, "-o", tmp_path / "again.html")[0] == 0
     again = page(tmp_path / "again.html")
     assert f"266,610 → {after:,}" in again
@@ -123,6 +124,7 @@ def test_verify_reports_certificates_beside_attacks(command, tmp_path):
     assert f"{max(found['certificate']):.3g}" in text
     assert "Certificates out of the saved record, attacked" in text
     assert "fc1" in text
+    assert "coreprune verify" in text
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def report_pruned(
     original, examples = networks
     context = replace(
         context_of(model, saved),
+        command=typed(),
         versions=programs("torch", *(["onnxruntime"] if is_file(model) else [])),
         comparison=compare(original, result.model, examples, score=score).to_json(),
     )
@@ -113,8 +114,12 @@ def context_of(model: str, saved: Path) -> Context:
         kind="onnx" if of_file else "module",
         saved=str(saved),
         factory=None if of_file else model,
-        command=shlex.join(["coreprune", *sys.argv[1:]]),
     )
+
+
+def typed() -> str:
+    """The command as it was typed."""
+    return shlex.join(["coreprune", *sys.argv[1:]])
 
 
 def report(

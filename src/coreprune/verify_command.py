@@ -9,7 +9,7 @@ import typer
 
 from coreprune.option_values import array_of, space_of
 from coreprune.report.publishing import publish
-from coreprune.report_command import FiguresOption, ReportOption, Wish, context_of
+from coreprune.report_command import FiguresOption, ReportOption, Wish, context_of, typed
 from coreprune.shared_options import JsonOption, WeightsOption, examples_of, module_of
 from coreprune.shells.torch_module.checkpoint import build
 from coreprune.shells.torch_module.files import read_record
@@ -65,7 +65,7 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
             seed=seed,
         )
     if wish.path is not None:
-        context = replace(context_of(model, pruned), certified=found.to_json())
+        context = replace(context_of(model, pruned), certified=found.to_json(), checked_by=typed())
         publish(read_record(pruned), wish.path, context=context, figures=wish.figures)
     if as_json:
         print_json(found.to_json())

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from coreprune.report.numbers import BYTES, MISSING, SECONDS, count, number, pair, share
+from coreprune.report.numbers import BYTES, MISSING, SECONDS, count, number, pair, score, share
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,5 @@ def test_pairs_take_the_unit_of_the_first():
 def test_a_share_of_nothing_is_all_of_it():
     assert share(0, 0) == "100\u202f%"
     assert share(1, 3) == "33.3\u202f%"
+    assert [score(v) for v in (0.98123, 266610.0, -1.5)] == ["0.9812", "266,610", "-1.5"]
     assert (count(1234.0), count(None)) == ("1,234", MISSING)

@@ -16,7 +16,8 @@ class Context:
         kind: What it is.
         saved: Where the result is; None where it was not saved yet.
         factory: "package.module:function" that makes the original, where that is known.
-        command: What was typed; None where Python called.
+        command: What was typed to make it; None where Python called.
+        checked_by: What was typed to have it certified anew, likewise.
         versions: Of the programs, by their names.
         comparison: `coreprune.Comparison` as JSON.
         certified: `coreprune.Certified`, or what `verify` found, as JSON.
@@ -27,6 +28,7 @@ class Context:
     saved: str | None = None
     factory: str | None = None
     command: str | None = None
+    checked_by: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     comparison: Mapping[str, Any] | None = None
     certified: Mapping[str, Any] | None = None

@@ -57,7 +57,7 @@ def _figures(record: Record) -> Iterator[Figure]:
         )
         worst = max(block["certificate"] for block in blocks)
         yield Figure(
-            label="Certificate", value=f"≤ {number(worst)}", detail="any output of any block"
+            label="Certificate", value=f"≤\u00a0{number(worst)}", detail="any output of any block"
         )
 
 

@@ -29,6 +29,11 @@ def number(value: float | None) -> str:
     return text.replace("-", "−")
 
 
+def score(value: float) -> str:
+    """Four digits, as 0.9812, or a whole number with its thousands apart."""
+    return count(value) if math.isfinite(value) and abs(value) >= 9999.5 else f"{value:.4g}"
+
+
 def count(value: float | None) -> str:
     """A whole number with its thousands apart."""
     return MISSING if value is None else f"{value:,.0f}"

@@ -35,7 +35,8 @@ def proven_section(record: Record, context: Context) -> Section:
         title="What is proven",
         words=tuple(map(full, _words(found))),
         charts=tuple(_charts(found)),
-        tables=(*_claims(found), *stored),
+        tables=(*_claims(found), *(() if found.get("stored") else stored)),
+        code=context.checked_by or "",
     )
 
 

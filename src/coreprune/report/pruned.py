@@ -16,6 +16,7 @@ from coreprune.report.numbers import (
     number,
     pair,
     percent,
+    score,
     share,
 )
 from coreprune.report.page import Figure, Page, Section, Table
@@ -67,7 +68,7 @@ def _certificate(record: Record) -> Figure:
     if bound is not None:
         return Figure(
             label="Certificate",
-            value=f"≤ {number(bound)}",
+            value=f"≤\u00a0{number(bound)}",
             detail=f"any output, inputs of norm\u00a0≤\u00a0{record['certificate_radius']:.4g}",
         )
     alone = any(group["certificate"] is not None for group in record["groups"])
@@ -83,8 +84,8 @@ def compared(context: Context) -> Iterator[Figure]:
     before, after = found["seconds_before"], found["seconds_after"]
     yield Figure(label="Latency", value=share(after, before), detail=pair(before, after, SECONDS))
     if found["score_before"] is not None:
-        scores = f"{found['score_before']:.4g} → {found['score_after']:.4g}"
-        yield Figure(label="Score", value=f"{found['score_after']:.4g}", detail=scores)
+        scores = score(found["score_before"]), score(found["score_after"])
+        yield Figure(label="Score", value=scores[1], detail=" → ".join(scores))
 
 
 def timed(context: Context) -> Iterator[str]:
