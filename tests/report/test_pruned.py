@@ -73,9 +73,12 @@ def test_every_layer_has_a_bar_as_long_as_its_neurons():
     text = page()
     rows = re.findall(r'aria-label="(fc\d); (\d+) → (\d+) neurons.*?</g>', text, re.DOTALL)
     assert rows == 2 * [("fc1", "300", "150"), ("fc2", "100", "50")]
-    bars = [float(w) for w in re.findall(r'class="after" x="\d+" y="\d+" width="([\d.]+)"', text)]
-    bars = [width for width in bars if width != 22]  # the key's
-    assert bars[0] / bars[1] == pytest.approx(3, abs=0.01)
+    widths = re.findall(r'class="(before|after)" x="[\d.]+" y="[\d.]+" width="([\d.]+)"', text)
+    first, second, third, fourth = (float(width) for _, width in widths[2:6])  # the key comes first
+    assert [kind for kind, _ in widths[2:6]] == ["before", "after"] * 2
+    assert second / first == pytest.approx(0.5, abs=0.01)
+    assert third / first == pytest.approx(1 / 3, abs=0.01)
+    assert fourth / second == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_certificates_are_drawn_beside_attacks_with_what_is_not_known():
