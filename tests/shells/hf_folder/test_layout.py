@@ -75,6 +75,10 @@ DAMAGES = {
     "no JSON": lambda raw: raw.replace(b'"F32"', b'"F3",'),
     "a pointer": lambda raw: raw[:0] + b"version https://git-lfs.github.com/spec/v1",
     "a hole": lambda raw: with_header(raw, lambda header: header["a"].update(data_offsets=[0, 4])),
+    "text for places": lambda raw: with_header(
+        raw, lambda header: header["a"].update(data_offsets="")
+    ),
+    "no end of brackets": lambda _: struct.pack("<Q", 2**20) + b"[" * 2**20,
     "no shape": lambda raw: with_header(raw, lambda header: header["a"].pop("shape")),
 }
 

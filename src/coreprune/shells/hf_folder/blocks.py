@@ -219,7 +219,7 @@ def _check_layers(kind: BlockKind, config: Config, found: Sequence[int]) -> None
     if not found:
         return  # another kind of the family
     count = config.number(*kind.layers)
-    absent = sorted(set(range(count)) - set(found)) if kind.every_layer else []
+    absent = kind.every_layer and len(found) < count
     if absent or found[-1] >= count:
         entry = next(name for name in kind.layers if config.entries.get(name) is not None)
         raise FileFormatError(

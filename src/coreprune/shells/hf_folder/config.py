@@ -115,7 +115,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as reason:
+    except (OSError, ValueError, RecursionError) as reason:
         raise FileFormatError(f"{path} cannot be read ({reason}); fetch it again") from reason
     if not isinstance(found, dict):
         raise FileFormatError(f"{path} must hold a JSON object, got {type(found).__name__}")

@@ -17,6 +17,7 @@ from coreprune.errors import FileFormatError
 
 _LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 100_000_000  # as the safetensors library has it
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def read_layout(path: Path) -> tuple[Layout, int]:
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
             entries = json.loads(file.read(min(length, _LONGEST_HEADER)))
         layout = _layout(entries)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as reason:
+    except (OSError, *_DAMAGED) as reason:
         raise FileFormatError(
             f"{path} is not a readable safetensors file ({reason}); fetch it again"
         ) from reason

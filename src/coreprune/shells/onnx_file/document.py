@@ -126,7 +126,7 @@ def _taken_apart(model: "ModelProto", folder: Path) -> "tuple[ModelProto, dict[s
 def _copy(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
     """Copy all fields of a message but some."""
     for field, value in source.ListFields():
-        if field.name not in without and isinstance(value, str | int):
+        if field.name not in without and isinstance(value, str | bytes | int):
             setattr(target, field.name, value)
         elif field.name not in without:
             getattr(target, field.name).MergeFrom(value)

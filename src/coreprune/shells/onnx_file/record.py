@@ -51,7 +51,7 @@ def record_in(document: Document) -> dict[str, Any]:
         raise FileFormatError(f"{where} has no record of coreprune; pass a file that prune wrote")
     try:
         record = json.loads(texts[0])
-    except ValueError as reason:
+    except (ValueError, RecursionError) as reason:
         raise FileFormatError(
             f"the record in {where} is damaged ({reason}); save the result again"
         ) from reason

@@ -193,7 +193,7 @@ def read_record(directory: str | Path) -> dict[str, Any]:
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as reason:
+    except (OSError, ValueError, RecursionError) as reason:
         raise FileFormatError(
             f"{path} cannot be read ({reason}); save the result again"
         ) from reason

@@ -1,0 +1,1 @@
+"""Commands that try to break coreprune: damaged files, killed processes, repeated runs."""

@@ -1,0 +1,134 @@
+"""Prune the same network again and again: `python -m reliability.repeated`.
+
+Fresh processes with the same seed must give the same bytes. With another number of threads sums are
+added up in another order, so weights may differ by rounding: by no more than `TOLERANCE` of the
+largest, and the same neurons must stay.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+import coreprune
+from coreprune.shells.torch_module.files import tensors_hash
+
+TOLERANCE = 1e-4
+"""Of weights in float32, relative to the largest of their tensor."""
+LAW = coreprune.Ball(3.0)
+"""Drawn in an instant; how laws are drawn repeats in the same way."""
+NETWORKS = {
+    "plain": (
+        lambda: nn.Sequential(
+            nn.Linear(100, 256), nn.ReLU(), nn.Linear(256, 128), nn.GELU(), nn.Linear(128, 10)
+        ),
+        (1, 100),
+    ),
+    "images": (
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 32, 3, padding=1),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(32, 10),
+        ),
+        (1, 3, 12, 12),
+    ),
+}
+"""How to build a network, and the shape of its input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one process found.
+
+    Attributes:
+        digest: SHA-256 of all tensors.
+        kept: The kept neurons of each group.
+        weights: All numbers, by the tensors' names.
+    """
+
+    digest: str
+    kept: dict[str, list[int]]
+    weights: dict[str, list[float]]
+
+
+def run(network: str, *, threads: int) -> Run:
+    """Prune in a fresh process.
+
+    Args:
+        network: One of `NETWORKS`.
+        threads: torch's, in that process.
+
+    Returns:
+        What it found.
+    """
+    command = [sys.executable, "-m", "reliability.repeated", "--worker", network, str(threads)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "COREPRUNE_CACHE": ""}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return Run(**json.loads(done.stdout))
+
+
+def _work(network: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    build, shape = NETWORKS[network]
+    result = coreprune.prune(build().eval(), torch.ones(shape), keep=0.5, seed=1, queries=LAW)
+    tensors = result.model.state_dict()
+    found = {
+        "digest": tensors_hash(tensors),
+        "kept": {group.name: list(group.kept) for group in result.groups},
+        "weights": {name: tensor.double().flatten().tolist() for name, tensor in tensors.items()},
+    }
+    print(json.dumps(found))
+
+
+def difference(one: Run, other: Run) -> float:
+    """The largest difference of a weight, relative to the largest of its tensor.
+
+    Args:
+        one: A run.
+        other: Another, in which the same neurons stay.
+
+    Returns:
+        The difference.
+    """
+    return max(
+        max(abs(a - b) for a, b in zip(numbers, other.weights[name], strict=True))
+        / (max(map(abs, numbers)) or 1)
+        for name, numbers in one.weights.items()
+    )
+
+
+def main() -> int:
+    """Compare runs.
+
+    Returns:
+        The exit status: 1 when runs with the same threads differ, or others by more than rounding.
+    """
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    args = asked.parse_args()
+    if args.worker:
+        _work(args.worker[0], int(args.worker[1]))
+        return 0
+    faults = 0
+    for network in NETWORKS:
+        first, again, threaded = (run(network, threads=threads) for threads in (1, 1, 2))
+        same, kept = first.digest == again.digest, first.kept == threaded.kept
+        apart = difference(first, threaded) if kept else float("inf")
+        print(f"{network}: same bytes {same}; with two threads off by {apart:.2g}", flush=True)
+        faults += not same or apart > TOLERANCE
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
