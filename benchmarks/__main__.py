@@ -2,13 +2,22 @@
 
 import sys
 
-from benchmarks import certifying, import_time, latency, sampling, selecting, whole_network
+from benchmarks import (
+    certifying,
+    import_time,
+    latency,
+    onnx_structure,
+    sampling,
+    selecting,
+    whole_network,
+)
 
 SHARE, LIMIT = 0.1, 5.0
 SELECTING_LIMIT = 5.0
 SECONDS_LIMIT = 1.0
 WHOLE_LAYER_LIMIT = 10.0
 NEURONS_LIMIT = 180.0
+STRUCTURE_LIMIT = 3.0
 
 
 def main() -> int:
@@ -18,12 +27,14 @@ def main() -> int:
         The exit status: 1 when importance sampling at keep 0.1 takes more than 5 × vector_norm, or
         choosing and reweighting by the default method more than 5 × its Gram matrix, a small
         network in closed form more than a second, the bound of a whole layer more than 10 × pruning
-        it, or its bounds neuron by neuron more than 180 seconds.
+        it, its bounds neuron by neuron more than 180 seconds, or the structure of an ONNX
+        file of 100 MB more than 3 × onnx.load and onnx.save of it.
     """
     ratio = sampling.main()[SHARE]
     selected = selecting.main()["optimal"]
     seconds = whole_network.main()["closed form"]
     layer, neurons = certifying.main()
+    structure = onnx_structure.main()[onnx_structure.GENERATED].structure
     import_time.main()
     latency.main()
     misses = []
@@ -51,6 +62,11 @@ def main() -> int:
         misses.append(
             f"bounds neuron by neuron take {neurons:.0f} s; "
             f"they must take at most {NEURONS_LIMIT:.0f}"
+        )
+    if structure > STRUCTURE_LIMIT:
+        misses.append(
+            f"the structure of an ONNX file takes {structure:.1f} × onnx.load and onnx.save; "
+            f"it must take at most {STRUCTURE_LIMIT:.0f}"
         )
     for miss in misses:
         print(f"benchmarks: {miss}", file=sys.stderr)

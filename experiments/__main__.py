@@ -17,9 +17,10 @@ from experiments.image_laws import run as image_laws
 from experiments.mnist import NoDataError
 from experiments.no_full_training import run as no_full_training
 from experiments.one_neuron import run as one_neuron
+from experiments.onnx_files import run as onnx_files
 from experiments.paper_table import run as paper_table
 from experiments.peers import run as peers
-from experiments.publish import Experiment, publish
+from experiments.publish import Experiment, publish, with_results
 from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
 from experiments.soundness import run as soundness
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "image_laws": image_laws,
     "convolutional": convolutional,
     "vgg_dense": vgg_dense,
+    "onnx_files": onnx_files,
     "soundness": soundness,
     "tightness": tightness,
 }
@@ -91,6 +93,9 @@ def _run(name: str, *, quick: bool, measured: bool) -> None:
     else:
         results = EXPERIMENTS[name].run(quick=quick)
     publish(EXPERIMENTS[name], results, template=HERE / name / "README.md", folder=folder)
+    pages = {} if quick else getattr(EXPERIMENTS[name], "PAGES", {})
+    for page, part in pages.items():
+        page.write_text(with_results(page.read_text(), part(results)))
     seconds = time.perf_counter() - started
     print(f"{name}: {seconds:.0f} s, see {folder.relative_to(HERE.parent)}", flush=True)
 

@@ -23,6 +23,7 @@ RANKS = {
     "training": 4,
     "measured_error": 4,
     "opening": 4,
+    "loading": 4,
     "budget": 5,
     "repair": 5,
     "finetune": 5,
@@ -32,6 +33,7 @@ RANKS = {
     "certificates": 6,
     "coresets": 6,
     "option_values": 6,
+    "option_words": 6,
     "prospect": 7,
     "cutting": 7,
     "proof": 7,
@@ -46,9 +48,13 @@ RANKS = {
     "demo": 11,
     "verification_text": 11,
     "shared_options": 11,
+    "folder_options": 11,
+    "folder_text": 11,
+    "traced_folder": 11,
     "report_command": 12,
-    "verify_command": 13,
-    "cli": 14,
+    "folder_commands": 12,
+    "verify_command": 12.5,
+    "cli": 13,
 }
 """A module imports its own package and those of lower rank; what is not named here is on top."""
 FOREIGN_TO_CORE = {

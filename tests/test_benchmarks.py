@@ -4,30 +4,44 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import certifying, import_time, latency, sampling, selecting, whole_network
+from benchmarks import (
+    certifying,
+    import_time,
+    latency,
+    onnx_structure,
+    sampling,
+    selecting,
+    whole_network,
+)
+from experiments.mnist import NoDataError
 
-LIMITS = ("vector_norm", "Gram matrix", "closed form", "whole layer", "neuron by neuron")
+LIMITS = (
+    "vector_norm", "Gram matrix", "closed form", "whole layer", "neuron by neuron", "onnx.load",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("sampled", "selected", "seconds", "certified", "misses"),
+    ("sampled", "selected", "seconds", "certified", "structure", "misses"),
     [
-        ({0.1: 5.0, 0.25: 9.0}, {"optimal": 5.0, "forward": 9.0}, 1.0, (10.0, 180.0), ()),
-        ({0.1: 5.1, 0.25: 1.0}, {"optimal": 5.0}, 0.1, (1.0, 9.0), ("vector_norm",)),
-        ({0.1: 5.0}, {"optimal": 5.1, "forward": 1.0}, 0.1, (1.0, 9.0), ("Gram matrix",)),
-        ({0.1: 5.0}, {"optimal": 5.0}, 1.1, (1.0, 9.0), ("closed form",)),
-        ({0.1: 5.0}, {"optimal": 5.0}, 0.1, (10.1, 9.0), ("whole layer",)),
-        ({0.1: 5.0}, {"optimal": 5.0}, 0.1, (1.0, 181.0), ("neuron by neuron",)),
-        ({0.1: 6.0}, {"optimal": 6.0}, 6.0, (11.0, 200.0), LIMITS),
+        ({0.1: 5.0, 0.25: 9.0}, {"optimal": 5.0, "forward": 9.0}, 1.0, (10.0, 180.0), 3.0, ()),
+        ({0.1: 5.1, 0.25: 1.0}, {"optimal": 5.0}, 0.1, (1.0, 9.0), 1.0, ("vector_norm",)),
+        ({0.1: 5.0}, {"optimal": 5.1, "forward": 1.0}, 0.1, (1.0, 9.0), 1.0, ("Gram matrix",)),
+        ({0.1: 5.0}, {"optimal": 5.0}, 1.1, (1.0, 9.0), 1.0, ("closed form",)),
+        ({0.1: 5.0}, {"optimal": 5.0}, 0.1, (10.1, 9.0), 1.0, ("whole layer",)),
+        ({0.1: 5.0}, {"optimal": 5.0}, 0.1, (1.0, 181.0), 1.0, ("neuron by neuron",)),
+        ({0.1: 5.0}, {"optimal": 5.0}, 0.1, (1.0, 9.0), 3.1, ("onnx.load",)),
+        ({0.1: 6.0}, {"optimal": 6.0}, 6.0, (11.0, 200.0), 3.1, LIMITS),
     ],
 )
 def test_only_the_ratios_with_a_limit_are_judged(
-    monkeypatch, capsys, sampled, selected, seconds, certified, misses
+    monkeypatch, capsys, sampled, selected, seconds, certified, structure, misses
 ) -> None:
     monkeypatch.setattr(sampling, "main", lambda: sampled)
     monkeypatch.setattr(selecting, "main", lambda: selected)
     monkeypatch.setattr(whole_network, "main", lambda: {"closed form": seconds, "other": 9.0})
     monkeypatch.setattr(certifying, "main", lambda: certified)
+    ratio = onnx_structure.Ratio(structure=structure, checked=9.0)
+    monkeypatch.setattr(onnx_structure, "main", lambda: {onnx_structure.GENERATED: ratio})
     monkeypatch.setattr(import_time, "main", lambda: None)
     monkeypatch.setattr(latency, "main", lambda: None)
     assert program.main() == bool(misses)
@@ -107,3 +121,14 @@ def test_latency_is_of_the_shapes_that_pruning_gives() -> None:
     assert [layer.out_channels for layer in first[:5]] == [51, 51, 102, 102, 205]
     rounded = [m for m in latency._narrowed(0.6, 16).modules() if isinstance(m, torch.nn.Linear)]
     assert [layer.out_features for layer in rounded] == [304, 304, 10]
+
+
+def test_structure_of_files_is_timed_with_and_without_the_postcondition(monkeypatch, small) -> None:
+    def nowhere(*_, **__):
+        raise NoDataError("not here")
+
+    monkeypatch.setattr("experiments.onnx_files.subjects.file_of", nowhere)
+    monkeypatch.setattr(onnx_structure.generated, "__kwdefaults__", {"width": 8, "layers": 3})
+    found = onnx_structure.main()
+    assert list(found) == [onnx_structure.GENERATED]
+    assert 0 < found[onnx_structure.GENERATED].structure < found[onnx_structure.GENERATED].checked

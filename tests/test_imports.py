@@ -14,6 +14,7 @@ HEAVY = {
     "scipy",
     "pandas",
     "sklearn",
+    "transformers",
 }
 SCRIPT = """
 import sys

@@ -166,3 +166,24 @@ def test_a_damaged_record_is_refused_in_one_line(nets, tmp_path, command, damage
 def test_a_report_in_a_missing_folder_is_refused(nets, tmp_path):
     with pytest.raises(ArgumentError, match="cannot be written"):
         nets[1].report(tmp_path / "missing" / "out.html")
+
+
+def test_a_folder_on_the_command_line_is_reported_by_prune_and_not_by_verify(tmp_path, command):
+    saved_folder("bert", tmp_path / "big")
+    small, out = tmp_path / "small", tmp_path / "out.html"
+    found = command("prune", tmp_path / "big", "-o", small, "--keep", "0.5", "--report", out)
+    assert found[0] == 0
+    assert "intermediate_size = 12" in page(out)
+    assert "coreprune prune" in page(out)
+    code, _, err = command("verify", tmp_path / "big", small, "--report", tmp_path / "v.html")
+    assert code == 1
+    assert f"coreprune report {small} -o" in " ".join(err.split())
+
+
+def test_verify_reports_files_too(nets, tmp_path, command):
+    path = saved(nets[0], draw(4, 8), tmp_path / "net.onnx")
+    small, out = tmp_path / "small.onnx", tmp_path / "out.html"
+    coreprune.prune(path, draw(4, 8), keep=0.25).save(small)
+    assert command("verify", path, small, "--effort", "0", "--report", out)[0] == 0
+    assert "no attack beats its certificate" in page(out)
+    assert f"InferenceSession('{small}')" in page(out)

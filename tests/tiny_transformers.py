@@ -6,6 +6,7 @@ import pytest
 import torch
 
 transformers = pytest.importorskip("transformers")
+transformers.utils.logging.disable_progress_bar()
 
 _TEXT = {
     "hidden_size": 16,

@@ -8,6 +8,7 @@ from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.finetune import Finetuned, Finetuning, finetune
 from coreprune.inspection import inspect
+from coreprune.loading import load
 from coreprune.pricing import curve
 from coreprune.prune import prune
 from coreprune.queries.ball import Ball
@@ -17,8 +18,10 @@ from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.ellipsoid import Ellipsoid
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
+from coreprune.queries.normalised import BehindNorms
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
+from coreprune.queries.tokens import Tokens
 from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import (
     Certified,
@@ -31,13 +34,19 @@ from coreprune.result import (
     RepairRecord,
     WholeRecord,
 )
-from coreprune.shells.torch_module.files import load
+from coreprune.shells.hf_folder.inspect_folder import BlockView, FolderInspection, inspect_folder
+from coreprune.shells.hf_folder.prune_folder import prune_folder
+from coreprune.shells.hf_folder.records import BlockRecord, FolderResult
+from coreprune.shells.hf_folder.verify_folder import FolderVerification, verify_folder
 from coreprune.sizes.curve import CurvePoint
 
 __all__ = [
     "ArgumentError",
     "Ball",
     "BatchNormMatched",
+    "BehindNorms",
+    "BlockRecord",
+    "BlockView",
     "Box",
     "Budget",
     "Certified",
@@ -49,6 +58,9 @@ __all__ = [
     "FileFormatError",
     "Finetuned",
     "Finetuning",
+    "FolderInspection",
+    "FolderResult",
+    "FolderVerification",
     "Gaussian",
     "GroupRecord",
     "Impressions",
@@ -60,6 +72,7 @@ __all__ = [
     "Repaired",
     "Samples",
     "Sphere",
+    "Tokens",
     "UnsupportedModelError",
     "WholeRecord",
     "activations",
@@ -68,11 +81,14 @@ __all__ = [
     "curve",
     "finetune",
     "inspect",
+    "inspect_folder",
     "layer_coreset",
     "load",
     "neuron_coreset",
     "prune",
+    "prune_folder",
     "repair",
+    "verify_folder",
 ]
 
 __version__ = "0.1.0"

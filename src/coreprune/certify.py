@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor
 
 from coreprune.certificates.arguments import (
     check_groups,
@@ -14,8 +14,7 @@ from coreprune.certificates.arguments import (
     check_same_ends,
     checked_samples,
     largest_norm,
-    linear_example,
-    subjects_of,
+    networks_of,
 )
 from coreprune.certificates.asked import Asked
 from coreprune.certificates.by_group import of_groups, runs_by_name
@@ -32,14 +31,16 @@ from coreprune.core.query_set import QuerySet
 from coreprune.core.same_function import same_function
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.partition import find_groups
+from coreprune.opening import Model
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space, check_space, query_set_of, words_of
 from coreprune.result import Certified, CertifiedGroup
+from coreprune.shells.network import Network
 
 
 def certify(  # noqa: PLR0913 (the public face: one argument a decision of the user)
-    original: nn.Module,
-    pruned: nn.Module,
+    original: Model,
+    pruned: Model,
     space: Space | None = None,
     *,
     example_inputs: Any = None,  # noqa: ANN401
@@ -55,14 +56,14 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
     the other: repaired, fine-tuned, or cut by something else.
 
     Args:
-        original: A module; it is not touched.
+        original: A module, or the path of an .onnx file; it is not touched.
         pruned: One with the same inputs, outputs and names of layers.
         space: The queries: `Ball(radius)` around the origin, `Box(low, high)` or
             `Ellipsoid(centre, root)`. May be left out where samples are given: then it is the
             smallest ball around the origin that holds them with all that is within the radius.
             Where the network is no plain chain of layers, the inputs of each group's layer.
-        example_inputs: As for `prune`; may be left out where the first linear layer tells the
-            shape of an input.
+        example_inputs: As for `prune`; may be left out for files, and where the first linear layer
+            of a module tells the shape of an input.
         example_kwargs: Keyword arguments of the forward pass.
         samples: Inputs to ask of whether their class can change. Shape (N, ...).
         radius: How far from a sample queries may be; 0 when None.
@@ -75,10 +76,12 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
 
     Raises:
         ArgumentError: When an argument breaks its rule, or the two have other inputs or outputs.
+        FileFormatError: When a file is missing or damaged.
         UnsupportedModelError: When weights are not finite, or nothing in them can be certified.
 
     Example:
         >>> import coreprune
+        >>> from torch import nn
         >>> _ = torch.manual_seed(0)
         >>> net = nn.Sequential(nn.Linear(8, 100), nn.ReLU(), nn.Linear(100, 3))
         >>> small = coreprune.prune(net, torch.randn(2, 8), keep=0.5).model
@@ -86,25 +89,61 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
         >>> found.scope, found.certificate.shape, bool((found.attack <= found.certificate).all())
         ('network', torch.Size([3]), True)
     """
+    asked = question(space, samples=samples, radius=radius, effort=effort, seed=seed)
+    return certified(networks_of((original, pruned), example_inputs, example_kwargs), asked)
+
+
+def question(
+    space: Space | None,
+    *,
+    samples: Tensor | None = None,
+    radius: float | None = None,
+    effort: float | None = None,
+    seed: int = 0,
+) -> Asked:
+    """What a certificate is asked for, checked; arguments as `certify` takes them.
+
+    Raises:
+        ArgumentError: When an argument breaks its rule.
+    """
     check_numbers(effort, radius=radius, seed=seed)
     rows = None if samples is None else checked_samples(samples)
     if space is None and rows is not None:
         space = Ball(largest_norm(rows) + (radius or 0.0))
     check_space(space)
-    asked = Asked(space=cast("Space", space), effort=effort, seed=int(seed))
-    example = linear_example(original, pruned) if example_inputs is None else example_inputs
-    first, second = subjects_of((original, pruned), example, example_kwargs)
+    return Asked(
+        space=cast("Space", space),
+        effort=effort,
+        seed=int(seed),
+        samples=rows,
+        radius=radius or 0.0,
+    )
+
+
+def certified(networks: tuple[Network, Network], asked: Asked) -> Certified:
+    """Prove how far two networks can be apart, and look for the worst; see `certify`.
+
+    Args:
+        networks: The original and the pruned one.
+        asked: What for.
+
+    Returns:
+        The certificate and the attack.
+
+    Raises:
+        ArgumentError: When the two have other outputs, or the space or samples do not fit them.
+        UnsupportedModelError: When nothing in them can be certified.
+    """
+    first, second = networks
     check_same_ends(first, second)
     groups = [find_groups(subject.graph).groups for subject in (first, second)]
     check_groups(groups[0], first)
     one, other = network_chain(first, groups[0]), network_chain(second, groups[1])
     if isinstance(one, NetworkChain) and isinstance(other, NetworkChain):
-        share = None
-        if rows is not None:
-            share = _share(one, other, rows, radius=radius or 0.0, generator=asked.generator())
+        share = None if asked.samples is None else _share(one, other, asked.samples, asked=asked)
         return replace(_of_network(one, other, asked), unchanged=share)
     why = one if isinstance(one, str) else f"of the pruned network, {other}"
-    if rows is not None:
+    if asked.samples is not None:
         raise ArgumentError(f"samples ask for classes of the whole network, but {why}")
     graphs = first.graph, second.graph
     return of_groups(
@@ -206,9 +245,7 @@ def _why_unknown(one: NetworkChain, other: NetworkChain, depth: int) -> str:
     return unbounded(named(one.precision, other.precision))
 
 
-def _share(
-    one: NetworkChain, other: NetworkChain, samples: Tensor, *, radius: float, generator: Generator
-) -> float:
+def _share(one: NetworkChain, other: NetworkChain, samples: Tensor, *, asked: Asked) -> float:
     flat = samples.detach().cpu().double().flatten(1)
     if flat.shape[1] != one.links[0].points.shape[1]:
         raise ArgumentError(
@@ -221,8 +258,8 @@ def _share(
         one.links,
         other.links,
         flat,
-        radius=radius,
-        generator=generator,
+        radius=asked.radius,
+        generator=asked.generator(),
         precisions=(one.precision, other.precision),
     )
     return float(flags.double().mean())

@@ -3,18 +3,22 @@
 import io
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import typer
 
 import coreprune
-from coreprune.core.coreset import METHODS
+from coreprune.core.coreset import METHODS, Method
 from coreprune.demo import DemoReport, run_demo
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
+from coreprune.folder_commands import inspect_given_folder, prune_given_folder
+from coreprune.folder_options import FOLDER_LAWS, check_applicable
+from coreprune.opening import is_file
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
+from coreprune.option_words import in_options
 from coreprune.prune import Order
 from coreprune.report.sentences import sentences
 from coreprune.report_command import (
@@ -22,20 +26,25 @@ from coreprune.report_command import (
     ReportOption,
     ScoreOption,
     Wish,
+    context_of,
+    report_folder,
     report_pruned,
+    typed,
 )
-from coreprune.report_command import report as report_saved
+from coreprune.report_command import report as report_one
 from coreprune.result import PruneResult
 from coreprune.shared_options import (
     JsonOption,
     WeightsOption,
     examples_of,
-    is_file,
+    is_folder,
     model_of,
 )
+from coreprune.shells.hf_folder.config import has_row
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 from coreprune.terminal import complain, print_json, print_table, say, shown_progress
+from coreprune.traced_folder import save_traced
 from coreprune.verify_command import verify
 
 ROWS = 25
@@ -46,7 +55,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="package.module:factory, called without arguments, or an .onnx file"
+        metavar="MODEL",
+        help="package.module:factory, called without arguments, an .onnx file, or a folder that "
+        "transformers' save_pretrained wrote",
     ),
 ]
 InputOption = Annotated[
@@ -67,8 +78,15 @@ def main() -> None:
     try:
         app()
     except (ArgumentError, FileFormatError, UnsupportedModelError) as refusal:
-        complain(f"coreprune: {refusal}")
+        complain(f"coreprune: {in_options(str(refusal), _long_options())}")
         sys.exit(1)
+
+
+def _long_options() -> Iterator[str]:
+    """Of all commands."""
+    for command in typer.main.get_group(app).commands.values():
+        for parameter in command.params:
+            yield from (option for option in parameter.opts if option.startswith("--"))
 
 
 def _version(wanted: bool) -> None:
@@ -86,6 +104,7 @@ def _options(
 
 @app.command()
 def inspect(  # noqa: PLR0917 (typer reads options from arguments)
+    context: typer.Context,
     model: ModelArgument,
     shapes: InputOption = None,
     weights: WeightsOption = None,
@@ -93,11 +112,14 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     as_json: JsonOption = False,
 ) -> None:
     """List every layer with the neurons that can be cut, or the reason why it stays whole."""
+    if is_folder(model) and has_row(Path(model)):
+        check_applicable(context)
+        inspect_given_folder(Path(model), as_json=as_json)
+        return
     with shown_progress() as tell:
         tell("reading the model", 0, 1)
-        inspection = coreprune.inspect(
-            model_of(model, weights), examples_of(model, shapes), skip=skip or ()
-        )
+        made = model_of(model, weights)
+        inspection = coreprune.inspect(made, examples_of(model, shapes, made=made), skip=skip or ())
     if as_json:
         print_json(inspection.to_json())
         return
@@ -120,6 +142,7 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
 
 @app.command()
 def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
+    context: typer.Context,
     model: ModelArgument,
     shapes: InputOption = None,
     output: Annotated[
@@ -156,7 +179,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     ] = False,
     method: Annotated[str, typer.Option(help=", ".join(METHODS))] = "optimal",
     order: Annotated[str | None, typer.Option(help=" or ".join(get_args(Order)))] = None,
-    queries: Annotated[str | None, typer.Option(help=f"inputs to plan for: {LAWS}")] = None,
+    queries: Annotated[
+        str | None, typer.Option(help=f"inputs to plan for: {LAWS}; {FOLDER_LAWS}")
+    ] = None,
     round_to: Annotated[int, typer.Option(help="widths become multiples of this")] = 1,
     repair: Annotated[
         str | None, typer.Option(help="train without data afterwards: steps as 2000, or 60s")
@@ -168,10 +193,34 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     report: ReportOption = None,
     figures: FiguresOption = None,
     score: ScoreOption = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="of a folder, the transformer layers to cut, as 2:10 or -4:; the config has one "
+            "width for all, so that coreprune.load reads the result, and from_pretrained does not"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="fixes every random choice")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a smaller network into a new directory, or a smaller .onnx file."""
+    """Write a smaller network into a new directory, or a smaller .onnx file or folder."""
+    wish = Wish(path=report, figures=figures, score=score).checked()
+    if is_folder(model) and has_row(Path(model)):
+        check_applicable(context)
+        prune_given_folder(
+            Path(model),
+            output,
+            keep=keep or [],
+            method=cast("Method", method),
+            queries=queries,
+            round_to=round_to,
+            layers=layers,
+            seed=seed,
+            as_json=as_json,
+        )
+        report_folder(output, wish)
+        return
+    _check_no_layers(layers)
     budgets = {
         "parameters": parameters,
         "flops": flops,
@@ -189,18 +238,19 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     }
     if only_curve:
         with shown_progress() as tell:
+            made = model_of(model, weights)
             points = coreprune.curve(
-                model_of(model, weights), examples_of(model, shapes), progress=tell, **said
+                made, examples_of(model, shapes, made=made), progress=tell, **said
             )
         _print_curve(points, as_json=as_json)
         return
     wanted = keep_of(keep or [], budgets, lossless=lossless)
-    target, wish = _new_target(output, model), Wish(path=report, figures=figures, score=score)
-    wish.check()
-    original, examples = model_of(model, weights), examples_of(model, shapes)
+    target = _new_target(output, model)
     with shown_progress() as tell:
+        made = model_of(model, weights)
+        examples = examples_of(model, shapes, made=made)
         result = coreprune.prune(
-            original,
+            made,
             examples,
             keep=wanted,
             lossless=lossless,
@@ -209,14 +259,30 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             progress=tell,
             **said,
         )
-        result.save(target)
-        report_pruned(
-            result, wish, model=model, networks=(original, examples), saved=target, tell=tell
-        )
+        told = save_traced(result, Path(model), target) if is_folder(model) else ""
+        if not told:
+            result.save(target)
+        about = replace(context_of(model, target), command=typed(), loading=told)
+        report_pruned(result, wish, context=about, networks=(made, examples), tell=tell)
     if as_json:
         print_json(result.to_json())
         return
     _print_summary(result, target)
+    if told:
+        say(told)
+
+
+def _check_no_layers(layers: str | None) -> None:
+    """Refuse numbers of layers where layers have none.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
+    if layers is not None:
+        raise ArgumentError(
+            "layers are of Hugging Face folders that the family table has; name what stays whole "
+            "with --skip"
+        )
 
 
 def _new_target(output: Path | None, model: str) -> Path:
@@ -285,7 +351,7 @@ def _print_summary(result: PruneResult, output: Path) -> None:
     )
 
 
-app.command("report", help=(report_saved.__doc__ or "").partition("\n")[0])(report_saved)
+app.command("report", help=(report_one.__doc__ or "").partition("\n")[0])(report_one)
 app.command(help=(verify.__doc__ or "").partition("\n")[0])(verify)
 
 

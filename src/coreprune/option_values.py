@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,11 +21,12 @@ from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
+from coreprune.queries.tokens import Tokens
 from coreprune.repair import Repair
 
 LAWS = (
-    "gaussian:σ, impressions:σ, dead_leaves:σ, batch_norm:EXAMPLES, ball:β, sphere:β, "
-    "box:LOW:HIGH, or a .npy or .npz file of samples"
+    "gaussian:σ, impressions:σ, dead_leaves:σ, batch_norm:EXAMPLES, tokens:VOCABULARY, ball:β, "
+    "sphere:β, box:LOW:HIGH, or a .npy or .npz file of samples"
 )
 
 
@@ -50,7 +52,7 @@ def keep_of(
         raise typer.BadParameter(f"give one of --keep, {names}, --lossless")
     if lossless:
         return None
-    return _shares(keep) if keep else Budget(**given)
+    return shares_of(keep) if keep else Budget(**given)
 
 
 def law_of(words: str) -> Law:
@@ -79,8 +81,8 @@ def law_of(words: str) -> Law:
             return Gaussian(*numbers) if kind == "gaussian" else DeadLeaves(*numbers)
         case "impressions", [] | [_]:
             return Impressions(deviation=numbers[0] if numbers else 1.0)
-        case "batch_norm", [] | [_]:
-            return _matched(numbers)
+        case ("batch_norm", [] | [_]) | ("tokens", [] | [_] | [_, _]):
+            return _counted(kind, numbers)
         case "ball" | "sphere", [radius]:
             return Ball(radius) if kind == "ball" else Sphere(radius)
         case "box", [low, high]:
@@ -88,10 +90,12 @@ def law_of(words: str) -> Law:
     raise ArgumentError(f"queries must be {LAWS}; got {words!r}")
 
 
-def _matched(numbers: Sequence[float]) -> BatchNormMatched:
-    """As many queries as the number says; the law itself refuses 2.5 of them."""
-    examples = [int(number) if number.is_integer() else number for number in numbers]
-    return BatchNormMatched(**{"examples": examples[0]} if examples else {})  # type: ignore[arg-type]
+def _counted(kind: str, numbers: Sequence[float] | None) -> BatchNormMatched | Tokens:
+    """A law by whole numbers; it refuses 2.5 of something itself."""
+    told: list[Any] = [int(number) if number.is_integer() else number for number in numbers or ()]
+    if kind == "batch_norm":
+        return BatchNormMatched(**dict(zip(["examples"], told, strict=False)))
+    return Tokens(**dict(zip(["vocabulary", "length"], told, strict=False)))
 
 
 def _numbers(texts: list[str]) -> list[float] | None:
@@ -165,8 +169,8 @@ def array_of(path: Path) -> np.ndarray:
     return array
 
 
-def _shares(keep: list[str]) -> Keep:
-    """What --keep says.
+def shares_of(keep: list[str]) -> float | dict[str, float]:
+    """What --keep says: one share, or shares by layers.
 
     Raises:
         BadParameter: When a share is no number, or a layer has two.

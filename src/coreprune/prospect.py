@@ -19,6 +19,7 @@ from coreprune.laws.choice import choose_law
 from coreprune.laws.space import QuerySpace, query_space
 from coreprune.opening import Model, network_of
 from coreprune.progress import Progress
+from coreprune.queries.tokens import Tokens
 from coreprune.shells.network import Network
 from coreprune.sizes.costs import Cost, byte_cost, flop_cost, neuron_cost, parameter_cost
 
@@ -89,9 +90,12 @@ def survey(
     subject, partition = read_groups(model, example_inputs, options, tell=tell)
     if follows_a_path(options.method):
         partition = _with_moments(subject, partition)
-    space = query_space(subject, partition.groups, queries=options.queries, seed=int(options.seed))
     choice = choose_law(options.queries, subject, partition.groups)
-    moments = GroupMoments(subject, partition.groups, law=choice.law, seed=int(options.seed))
+    planned = choice.law if isinstance(choice.law, Tokens) else options.queries
+    space = query_space(subject, partition.groups, queries=planned, seed=int(options.seed))
+    moments = GroupMoments(
+        subject, partition.groups, law=choice.law, seed=int(options.seed), tell=tell
+    )
     prices = PriceList()
     if follows_a_path(options.method):
         make_ready(moments.law, subject, seed=moments.seed, tell=tell)
@@ -237,9 +241,9 @@ def _negative(subject: Network) -> list[str]:
 def _nothing_to_cut(subject: Network, partition: Partition) -> str:
     layers = "; ".join(f"{entry.name}: {entry.reason}" for entry in partition.whole)
     notes = "; ".join(subject.graph.notes)
-    export = f" torch.export failed on {notes}." if notes else ""
+    unread = f" It could not be followed in full: {notes}." if notes else ""
     return (
-        f"model has no layer that can be cut. {layers or 'It has no layer with weights'}.{export} "
+        f"model has no layer that can be cut. {layers or 'It has no layer with weights'}.{unread} "
         "Only linear layers and convolutions whose neurons reach other such layers through "
         "functions of each neuron alone can be cut"
     )

@@ -197,6 +197,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         original_hash=tensors_hash(original),
         notes=(
             *prospect.notes,
+            *_reached(keep, prospect, outcome.records),
             *notes_on(proof, chain),
             *notes_on_repair(repaired, repair),
             *notes_on_change(before, change),
@@ -250,6 +251,15 @@ def _cut(
 def _saved(keep: Keep) -> str:
     """The cost that the curve descends in."""
     return keep.kind if isinstance(keep, Budget) and keep.kind in SIZES else "parameters"
+
+
+def _reached(keep: Keep, prospect: Prospect, records: Mapping[str, GroupRecord]) -> Iterator[str]:
+    """What a budget came to where the record does not count it anyway."""
+    if isinstance(keep, Budget) and keep.kind in SIZES and keep.kind != "parameters":
+        cost = prospect.costs[keep.kind]
+        before = {group.name: group.neurons for group in prospect.partition.groups}
+        after = before | {name: record.neurons_after for name, record in records.items()}
+        yield f"{cost.of(after) / cost.of(before):.1%} of the original's {keep.kind} are left"
 
 
 def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: object) -> None:

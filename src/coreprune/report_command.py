@@ -6,19 +6,20 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import typer
 from torch import Tensor, nn
 
 from coreprune.compare import compare
 from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.opening import is_file
 from coreprune.progress import Progress
 from coreprune.report.context import Context, Kind
 from coreprune.report.programs import programs
 from coreprune.report.publishing import publish
 from coreprune.result import PruneResult
-from coreprune.shared_options import is_file
+from coreprune.shared_options import is_folder
 from coreprune.shells.onnx_file.document import read
 from coreprune.shells.onnx_file.record import record_in
 from coreprune.shells.torch_module.checkpoint import imported
@@ -54,8 +55,8 @@ class Wish:
     figures: Path | None
     score: str | None = None
 
-    def check(self) -> None:
-        """Refuse early what could not be written after a long run.
+    def checked(self) -> Self:
+        """The same, refused early where it could not be written after a long run.
 
         Raises:
             BadParameter: When parts of a report are asked for without one.
@@ -68,15 +69,27 @@ class Wish:
                 raise ArgumentError(f"report {place} needs a folder that exists; create it first")
         if self.path is not None and self.path.is_dir():
             raise ArgumentError(f"report {self.path} is a folder; name a file in it")
+        return self
+
+    def check_no_folder(self, pruned: Path) -> None:
+        """Refuse what is not written of folders yet.
+
+        Raises:
+            ArgumentError: With the way out.
+        """
+        if self.path is not None:
+            raise ArgumentError(
+                "verify writes no report of a folder; its certificates and the largest changes "
+                f"seen are in that of coreprune report {pruned} -o {self.path}"
+            )
 
 
 def report_pruned(
     result: PruneResult,
     wish: Wish,
     *,
-    model: str,
+    context: Context,
     networks: tuple[nn.Module | Path, tuple[Tensor, ...] | None],
-    saved: Path,
     tell: Progress,
 ) -> None:
     """Measure both networks and write what `prune` is asked to report, if anything.
@@ -84,9 +97,8 @@ def report_pruned(
     Args:
         result: What pruning gave back.
         wish: The report.
-        model: As it was typed.
+        context: Of the command.
         networks: The original and its example inputs.
-        saved: Where the result is.
         tell: Called as (what, done, of).
 
     Raises:
@@ -97,10 +109,10 @@ def report_pruned(
     score = None if wish.score is None else imported(wish.score, argument="--score")
     tell("measuring latency", 0, 1)
     original, examples = networks
+    packages = ("torch", "onnxruntime") if context.kind == "onnx" else ("torch",)
     context = replace(
-        context_of(model, saved),
-        command=typed(),
-        versions=programs("torch", *(["onnxruntime"] if is_file(model) else [])),
+        context,
+        versions=programs(*packages),
         comparison=compare(original, result.model, examples, score=score).to_json(),
     )
     publish(result.to_json(), wish.path, context=context, figures=wish.figures)
@@ -109,11 +121,12 @@ def report_pruned(
 def context_of(model: str, saved: Path) -> Context:
     """What the command line says of a model and where its result is."""
     of_file = is_file(model)
+    of_files = of_file or is_folder(model)
     return Context(
-        name=Path(model).name if of_file else model.rpartition(":")[2],
+        name=Path(model).name if of_files else model.rpartition(":")[2],
         kind="onnx" if of_file else "module",
         saved=str(saved),
-        factory=None if of_file else model,
+        factory=None if of_files else model,
     )
 
 
@@ -134,16 +147,31 @@ def report(
     Raises:
         FileFormatError: When there is no sound record.
     """
-    Wish(path=output, figures=figures).check()
+    wish = Wish(path=output, figures=figures).checked()
+    report_saved(saved, wish)
+    say(f"written to {output}")
+
+
+def report_folder(saved: Path | None, wish: Wish) -> None:
+    """Write what `prune` is asked to report of a folder, if anything."""
+    if saved is not None and wish.path is not None:
+        report_saved(saved, wish, command=typed())
+
+
+def report_saved(saved: Path, wish: Wish, *, command: str | None = None) -> None:
+    """Write the report of a saved record.
+
+    Raises:
+        FileFormatError: When there is no sound record.
+    """
     record, kind = record_of(saved)
-    context = Context(name=saved.name, kind=kind, saved=str(saved))
+    context = Context(name=saved.name, kind=kind, saved=str(saved), command=command)
     try:
-        publish(record, output, context=context, figures=figures)
+        publish(record, wish.path or saved, context=context, figures=wish.figures)
     except (KeyError, TypeError) as reason:
         raise FileFormatError(
             f"the record in {saved} is damaged or of an older version ({reason!r}); prune again"
         ) from reason
-    say(f"written to {output}")
 
 
 def record_of(saved: Path) -> tuple[Mapping[str, Any], Kind]:

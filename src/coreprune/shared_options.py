@@ -7,6 +7,8 @@ import typer
 from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError
+from coreprune.opening import is_file
+from coreprune.shells.hf_folder.pretrained import example_inputs_of, pretrained
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 
 WeightsOption = Annotated[
@@ -16,16 +18,18 @@ WeightsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 
-def is_file(model: str) -> bool:
-    """Whether MODEL is the path of an .onnx file."""
-    return model.lower().endswith(".onnx")
+def is_folder(model: str) -> bool:
+    """Whether MODEL is a folder."""
+    return Path(model).is_dir()
 
 
 def model_of(name: str, weights: Path | None) -> nn.Module | Path:
     """An .onnx file's path, or what a factory makes with the weights of a file where one is given.
 
+    A folder is what transformers makes of it.
+
     Raises:
-        ArgumentError: When weights are given for a file.
+        ArgumentError: When weights are given for a file or a folder.
     """
     if not is_file(name):
         return module_of(name, weights)
@@ -35,24 +39,38 @@ def model_of(name: str, weights: Path | None) -> nn.Module | Path:
 
 
 def module_of(factory: str, weights: Path | None) -> nn.Module:
-    """What a factory makes, with the weights of a file where one is given.
-
-    Raises:
-        ArgumentError: When an .onnx file is named instead.
-    """
-    if is_file(factory):
-        raise ArgumentError(
-            f"{factory} is an .onnx file, which this command does not read yet; name the factory "
-            "of the module that it was exported from"
-        )
+    """What a factory makes, with the weights of a file where one is given, or of a folder."""
+    if is_folder(factory):
+        return _of_folder(factory, weights)
     model = build(factory)
     if weights is not None:
         load_weights(model, weights)
     return model
 
 
-def examples_of(model: str, shapes: list[str] | None) -> tuple[Tensor, ...] | None:
+def _of_folder(folder: str, weights: Path | None) -> nn.Module:
+    """What transformers makes of a folder.
+
+    Raises:
+        ArgumentError: When weights are given as well.
+    """
+    if weights is not None:
+        raise ArgumentError(f"weights are in {folder} itself; leave --weights out")
+    return pretrained(Path(folder))
+
+
+def examples_of(
+    model: str, shapes: list[str] | None, *, made: nn.Module | Path | None = None
+) -> tuple[Tensor, ...] | None:
     """A seeded input for every shape; None for a file that declares its own.
+
+    Args:
+        model: MODEL as it was given.
+        shapes: What --input says.
+        made: What was made of it; a module that transformers made tells its inputs.
+
+    Returns:
+        Positional arguments.
 
     Raises:
         BadParameter: When a module is given no shape.
@@ -61,4 +79,6 @@ def examples_of(model: str, shapes: list[str] | None) -> tuple[Tensor, ...] | No
         return tuple(example_input(shape) for shape in shapes)
     if is_file(model):
         return None
+    if is_folder(model) and isinstance(made, nn.Module):
+        return example_inputs_of(made)
     raise typer.BadParameter("give --input SHAPE, as 1x784: a module does not tell its inputs")

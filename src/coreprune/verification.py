@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from coreprune.certificates.arguments import networks_of
 from coreprune.certificates.judged import WITHIN
 from coreprune.certificates.stored import proven_along
-from coreprune.certify import certify
+from coreprune.certify import certified, question
 from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.opening import Model, Saved, saved_at
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space
 from coreprune.result import Certified
-from coreprune.shells.torch_module.files import RECORD, load, read_record, tensors_hash
-from coreprune.shells.torch_module.modules import unwrapped
-from coreprune.shells.torch_module.tensors import tensors_of
+from coreprune.shells.torch_module.files import tensors_hash
 
 AGAIN = 1e-3
 """Of a stored certificate: by how much what is proven again may exceed it, since sums are not
@@ -54,30 +54,31 @@ class Verification:
     Attributes:
         certified: Proven and attacked anew.
         stored: The record's certificates.
-        holds: Whether no attack beats any of them, and the network's stored one is proven again.
-        notes: What a careful user should know.
+        belongs: Whether the record is of this original.
+        holds: Whether it is, no attack beats any certificate, and the network's stored one is
+            proven again.
     """
 
     certified: Certified
     stored: tuple[StoredClaim, ...]
+    belongs: bool
     holds: bool
-    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain JSON values."""
         return {
             **self.certified.to_json(),
             "holds": self.holds,
+            "belongs": self.belongs,
             "stored": [asdict(claim) for claim in self.stored],
-            "notes": list(self.notes),
         }
 
 
 def verify_saved(  # noqa: PLR0913 (what the command line asks)
-    original: nn.Module,
-    directory: Path,
+    original: Model,
+    path: Path,
     *,
-    into: nn.Module,
+    into: nn.Module | None = None,
     space: Space | None = None,
     example_inputs: Any = None,  # noqa: ANN401
     samples: Tensor | None = None,
@@ -89,8 +90,8 @@ def verify_saved(  # noqa: PLR0913 (what the command line asks)
 
     Args:
         original: The network that was pruned.
-        directory: What `PruneResult.save` wrote.
-        into: Another instance of the original's class; it becomes the pruned network.
+        path: What `PruneResult.save` wrote.
+        into: Of a module another instance of its class; it becomes the pruned network.
         space: The queries; None takes those of the samples, else of the stored certificate.
         example_inputs: As for `certify`.
         samples: As for `certify`.
@@ -105,35 +106,31 @@ def verify_saved(  # noqa: PLR0913 (what the command line asks)
         ArgumentError: When no queries are said or stored, or as `certify`.
         FileFormatError: When the saved files are damaged.
     """
-    document = read_record(directory)
-    claims = list(_claims(document, directory))
-    pruned = load(directory, into=into)
+    saved = saved_at(path, into=into)
+    document, claims = saved.record, list(_claims(saved))
     if space is None and samples is None:
         space = _stored_space(document, claims)
-
-    def on(ball: Space | None, **more: Any) -> Certified:  # noqa: ANN401
-        return certify(original, pruned, ball, example_inputs=example_inputs, seed=seed, **more)
-
-    certified = on(space, samples=samples, radius=radius, effort=effort)
+    asked = question(space, samples=samples, radius=radius, effort=effort, seed=seed)
+    networks = networks_of((original, saved.model), example_inputs)
+    found = certified(networks, asked)
     by_radius: dict[float, Certified] = {}
     if isinstance(space, Ball):
-        by_radius[float(space.radius)] = certified
+        by_radius[float(space.radius)] = found
     stored = []
     for claim in claims:
         size = claim[2]
         if size not in by_radius:
-            by_radius[size] = on(Ball(size), effort=0.0)
+            by_radius[size] = certified(networks, question(Ball(size), effort=0.0, seed=seed))
         along = None
         if claim[0] == "network":
-            along = proven_along(
-                original, pruned, example_inputs=example_inputs, kept=_kept(document), radius=size
-            )
+            along = proven_along(networks, kept=_kept(document), radius=size)
         stored.append(_judged(claim, by_radius[size], document=document, along=along))
+    belongs = tensors_hash(networks[0].original) == document.get("original_hash")
     return Verification(
-        certified=certified,
+        certified=found,
         stored=tuple(stored),
-        holds=certified.holds and all(one.holds is not False for one in stored),
-        notes=tuple(_notes(original, document)),
+        belongs=belongs,
+        holds=belongs and found.holds and all(one.holds is not False for one in stored),
     )
 
 
@@ -184,15 +181,15 @@ def _stored_space(document: Mapping[str, Any], claims: list[tuple[str, float, fl
     )
 
 
-def _claims(document: Mapping[str, Any], directory: Path) -> Iterator[tuple[str, float, float]]:
+def _claims(saved: Saved) -> Iterator[tuple[str, float, float]]:
     """Name, certificate and radius of everything that the record claims.
 
     Raises:
         FileFormatError: When a number is none.
     """
-    groups = document.get("groups", [])
+    document, groups = saved.record, saved.record.get("groups", [])
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-        raise FileFormatError(f"{directory / RECORD} does not list the groups; save again")
+        raise FileFormatError(f"{saved.place} does not list the groups; save again")
     entries: list[tuple[str, Any, Any]] = [
         ("network", document.get("certificate"), document.get("certificate_radius"))
     ]
@@ -209,7 +206,7 @@ def _claims(document: Mapping[str, Any], directory: Path) -> Iterator[tuple[str,
             continue
         if not (_is_number(bound) and _is_number(radius) and bound >= 0 and radius > 0):
             raise FileFormatError(
-                f"{directory / RECORD} has the certificate {bound!r} for the radius {radius!r} "
+                f"{saved.place} has the certificate {bound!r} for the radius {radius!r} "
                 f"({name}), which are no sizes; save the result again"
             )
         yield name, float(bound), float(radius)
@@ -240,8 +237,3 @@ def _is_inside(name: str, document: Mapping[str, Any]) -> bool:
     """Whether the readers of a group were cut themselves, so that its run goes on."""
     groups = {group.get("name"): group for group in document["groups"]}
     return any(reader in groups for reader in groups[name].get("consumers", []))
-
-
-def _notes(original: nn.Module, document: Mapping[str, Any]) -> Iterator[str]:
-    if tensors_hash(tensors_of(unwrapped(original))) != document.get("original_hash"):
-        yield "the original's tensors are not those that were pruned; did you forget --weights?"

@@ -50,6 +50,11 @@ def print_verification(found: Verification) -> None:
 
 def failure_of(found: Verification) -> str:
     """Why a verification failed, in one line."""
+    if not found.belongs:
+        return (
+            "the original's tensors are not those that were pruned; give the original and the "
+            "weights that were (did you forget --weights?)"
+        )
     for claim in found.stored:
         if claim.holds is False:
             words = (
@@ -113,7 +118,6 @@ def _sentences(found: Verification) -> Iterator[str]:
         yield (
             f"{certified.unchanged:.1%} of the samples provably keep their class in both networks"
         )
-    yield from (f"note: {note}" for note in found.notes)
 
 
 def _rounding(certified: Certified) -> str:

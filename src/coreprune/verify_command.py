@@ -7,22 +7,39 @@ from typing import Annotated
 import torch
 import typer
 
+from coreprune.folder_commands import verify_given_folder
+from coreprune.folder_options import check_applicable
+from coreprune.opening import is_file
 from coreprune.option_values import array_of, space_of
 from coreprune.report.publishing import publish
-from coreprune.report_command import FiguresOption, ReportOption, Wish, context_of, typed
-from coreprune.shared_options import JsonOption, WeightsOption, examples_of, module_of
-from coreprune.shells.torch_module.checkpoint import build
-from coreprune.shells.torch_module.files import read_record
+from coreprune.report_command import FiguresOption, ReportOption, Wish, context_of, record_of, typed
+from coreprune.shared_options import (
+    JsonOption,
+    WeightsOption,
+    examples_of,
+    is_folder,
+    model_of,
+    module_of,
+)
+from coreprune.shells.hf_folder.config import has_row
 from coreprune.terminal import complain, print_json, shown_progress
 from coreprune.verification import verify_saved
 from coreprune.verification_text import failure_of, print_verification
 
 
 def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
+    context: typer.Context,
     model: Annotated[
-        str, typer.Argument(metavar="ORIGINAL", help="package.module:factory, as for prune")
+        str,
+        typer.Argument(
+            metavar="ORIGINAL",
+            help="package.module:factory, a folder or an .onnx file, as for prune",
+        ),
     ],
-    pruned: Annotated[Path, typer.Argument(metavar="PRUNED", help="a directory that prune wrote")],
+    pruned: Annotated[
+        Path,
+        typer.Argument(metavar="PRUNED", help="the directory or .onnx file that prune wrote"),
+    ],
     weights: WeightsOption = None,
     shapes: Annotated[
         list[str] | None, typer.Option("--input", help="shape of an input, where it is not plain")
@@ -47,26 +64,32 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     Raises:
         Exit: With code 1 when a certificate does not hold.
     """
-    wish = Wish(path=report, figures=figures)
-    wish.check()
+    wish = Wish(path=report, figures=figures).checked()
+    if is_folder(model) and has_row(Path(model)):
+        check_applicable(context)
+        wish.check_no_folder(pruned)
+        verify_given_folder(Path(model), pruned, seed=seed, as_json=as_json)
+        return
     around = None if samples is None else radius
     space = space_of(radius if samples is None else None, box)
     with shown_progress() as tell:
         tell("certifying", 0, 1)
+        original = model_of(model, weights)
+        asked = shapes or is_folder(model)
         found = verify_saved(
-            module_of(model, weights),
+            original,
             pruned,
-            into=build(model),
+            into=None if is_file(model) else module_of(model, None),
             space=space,
-            example_inputs=examples_of(model, shapes) if shapes else None,
+            example_inputs=examples_of(model, shapes, made=original) if asked else None,
             samples=None if samples is None else torch.as_tensor(array_of(samples)),
             radius=around,
             effort=effort,
             seed=seed,
         )
     if wish.path is not None:
-        context = replace(context_of(model, pruned), certified=found.to_json(), checked_by=typed())
-        publish(read_record(pruned), wish.path, context=context, figures=wish.figures)
+        told = replace(context_of(model, pruned), certified=found.to_json(), checked_by=typed())
+        publish(record_of(pruned)[0], wish.path, context=told, figures=wish.figures)
     if as_json:
         print_json(found.to_json())
     else:

@@ -9,11 +9,11 @@ from torch import nn
 
 import coreprune
 from coreprune import Ball, certify
-from coreprune.certificates.arguments import subject_of
 from coreprune.certificates.network import network_chain
 from coreprune.core.chain_rounding import chain_rounding
 from coreprune.core.query_set import ball
 from coreprune.graph.partition import find_groups
+from coreprune.opening import network_of
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 
@@ -115,7 +115,7 @@ def test_normalisations_round_as_they_are_evaluated(large):
             else:
                 before.bias.fill_(1e4)
     x = inputs(2.0, 5, torch.float32)
-    subject = subject_of(net, x[:2], None)
+    subject = network_of(net, x[:2])
     chain = network_chain(subject, find_groups(subject.graph).groups)
     bound = chain_rounding(
         chain.links, ball(2.0, dimension=5), dtype=torch.float32, ending=chain.ending

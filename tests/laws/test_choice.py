@@ -17,6 +17,7 @@ from coreprune import (
     Impressions,
     Samples,
     Sphere,
+    Tokens,
     prune,
 )
 from coreprune.graph.partition import find_groups
@@ -103,7 +104,7 @@ def test_half_precision_examples_do_not_overflow_their_square():
     ("net", "args"),
     [
         (named(c=nn.Conv1d(1, 2, 3), f=nn.Flatten(), m=mlp(8, 12, 3)), (draw(4, 1, 6),)),
-        (named(e=nn.Embedding(5, 6), n=mlp(6, 12, 3)), (torch.tensor([1, 2]),)),
+        (Forward(lambda m, x: m.n(x.float()), n=mlp(6, 12, 3)), (torch.ones(1, 6, dtype=int),)),
         (Forward(lambda m, x, y: m.n(x) + y, n=mlp(6, 12, 3)), (draw(4, 6), draw(4, 3))),
         (mlp(6, 12, 3), (draw(4, 5, 6),)),
         (mlp(6, 12, 3), (draw(6),)),
@@ -117,6 +118,12 @@ def test_other_networks_take_standard_normal_inputs(net, args):
     if len(args) > 1 or args[0].ndim < 2 or not args[0].is_floating_point():
         kind = "input is not one of floating-point type"
     assert kind in found.why
+
+
+def test_networks_that_look_tokens_up_take_random_ones():
+    found = chosen(named(e=nn.Embedding(5, 6), n=mlp(6, 12, 3)), torch.tensor([1, 2]))
+    assert found.law == Tokens(vocabulary=5)
+    assert found.why == "because the network looks its inputs up in a table"
 
 
 def convolutional(norm=nn.Identity):

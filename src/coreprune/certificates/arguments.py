@@ -11,28 +11,42 @@ from torch import Tensor, nn
 from coreprune.certificates.precision import named
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.groups import Group
+from coreprune.opening import Model, network_of
+from coreprune.shells.network import Network
 from coreprune.shells.outputs import leaves_of
 from coreprune.shells.torch_module.modules import unwrapped
-from coreprune.shells.torch_module.subject import Subject, prepare
 
 
-def subjects_of(
-    pair: tuple[nn.Module, nn.Module],
-    example: Any,  # noqa: ANN401
-    kwargs: Mapping[str, Any] | None,
-) -> tuple[Subject, Subject]:
+def networks_of(
+    pair: tuple[Model, Model],
+    example: Any = None,  # noqa: ANN401
+    kwargs: Mapping[str, Any] | None = None,
+) -> tuple[Network, Network]:
     """Original and pruned model, ready to be read.
+
+    Args:
+        pair: Modules or .onnx files.
+        example: Inputs of both; None for those that a file declares, or an input that the first
+            linear layer of modules tells.
+        kwargs: Keyword arguments of the forward pass.
+
+    Returns:
+        The networks, of one example.
 
     Raises:
         ArgumentError: When they run in other types, or not on the example.
         UnsupportedModelError: When weights are NaN or infinite.
     """
-    both = dict(zip(("original", "pruned"), pair, strict=True))
+    modules = [model for model in pair if isinstance(model, nn.Module)]
+    if example is None and isinstance(pair[0], nn.Module):
+        example = _linear_example(modules)
     try:
-        first, second = (subject_of(one, example, kwargs, name=key) for key, one in both.items())
+        first = _sound(network_of(pair[0], example, example_kwargs=kwargs), name="original")
+        call = first.call
+        second = _sound(network_of(pair[1], call.args, example_kwargs=call.kwargs), name="pruned")
     except ArgumentError as reason:
-        types = [_types(model) for model in both.values()]
-        if types[0] == types[1]:
+        types = [_types(model) for model in modules]
+        if len(types) < 2 or types[0] == types[1]:
             raise
         raise ArgumentError(
             f"original and pruned must run on the same example_inputs, but original is in "
@@ -46,36 +60,29 @@ def _types(model: nn.Module) -> str:
     return named(*(one.dtype for one in model.parameters() if one.is_floating_point()))
 
 
-def subject_of(
-    model: nn.Module,
-    example: Any,  # noqa: ANN401
-    kwargs: Mapping[str, Any] | None,
-    *,
-    name: str = "model",
-) -> Subject:
-    """A model ready to be read, its values sound.
+def _sound(network: Network, *, name: str) -> Network:
+    """The network itself.
 
     Raises:
         UnsupportedModelError: When weights are NaN or infinite.
     """
-    subject = prepare(model, example, example_kwargs=kwargs)
-    if strange := subject.nonfinite():
+    if strange := network.nonfinite():
         raise UnsupportedModelError(
             f"{name} has NaN or infinite entries in {', '.join(strange)}; "
             "restore a sound checkpoint"
         )
-    return subject
+    return network
 
 
-def linear_example(original: nn.Module, pruned: nn.Module) -> Tensor:
+def _linear_example(models: Sequence[nn.Module]) -> Tensor:
     """An input for networks that begin with a linear layer.
 
     Raises:
         ArgumentError: When they read other numbers of inputs.
     """
-    layers = [_first_linear(model) for model in (original, pruned)]
+    layers = [_first_linear(model) for model in models]
     sizes = [layer.in_features for layer in layers]
-    if sizes[0] != sizes[1]:
+    if len(set(sizes)) > 1:
         raise ArgumentError(
             f"pruned must have the inputs of original, but their first layers read {sizes[1]} and "
             f"{sizes[0]} numbers; if these are not the networks' inputs, pass example_inputs"
@@ -94,7 +101,7 @@ def _first_linear(model: nn.Module) -> nn.Linear:
     return linear
 
 
-def check_same_ends(first: Subject, second: Subject) -> None:
+def check_same_ends(first: Network, second: Network) -> None:
     """Refuse networks with other outputs.
 
     Raises:
@@ -112,7 +119,7 @@ def check_same_ends(first: Subject, second: Subject) -> None:
         )
 
 
-def check_groups(groups: Sequence[Group], subject: Subject) -> None:
+def check_groups(groups: Sequence[Group], subject: Network) -> None:
     """Refuse a network without hidden layers.
 
     Raises:

@@ -1,24 +1,18 @@
 """The certificate of a saved network, proven again from what its record says was kept."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from coreprune.certificates.arguments import linear_example, subjects_of
 from coreprune.certificates.fast import certificate_along
 from coreprune.certificates.network import NetworkChain, network_chain
 from coreprune.graph.partition import find_groups
+from coreprune.shells.network import Network
 
 
 def proven_along(
-    original: nn.Module,
-    pruned: nn.Module,
-    *,
-    example_inputs: Any,  # noqa: ANN401
-    kept: Mapping[str, object],
-    radius: float,
+    networks: tuple[Network, Network], *, kept: Mapping[str, object], radius: float
 ) -> float | None:
     """How far any output can be from the original's, neurons matched as a record says.
 
@@ -26,9 +20,7 @@ def proven_along(
     is only large where they do not.
 
     Args:
-        original: A network.
-        pruned: One with the same inputs and outputs.
-        example_inputs: As for `certify`.
+        networks: The original, and one with the same inputs and outputs.
         kept: By groups, what the record says of the neurons kept; anything may stand there.
         radius: Inputs of norm at most this count.
 
@@ -36,9 +28,7 @@ def proven_along(
         The worst over all outputs, or None where the neurons cannot be matched so, or no bound of
         the two networks exists.
     """
-    example = linear_example(original, pruned) if example_inputs is None else example_inputs
-    subjects = subjects_of((original, pruned), example, None)
-    one, other = (network_chain(subject, find_groups(subject.graph).groups) for subject in subjects)
+    one, other = (network_chain(each, find_groups(each.graph).groups) for each in networks)
     if not isinstance(one, NetworkChain) or not isinstance(other, NetworkChain):
         return None
     rows = _rows(one, other, kept)

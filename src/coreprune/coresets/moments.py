@@ -22,6 +22,8 @@ from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
 from coreprune.laws.calls import Law, drawn
 from coreprune.laws.chains import chained, remembers
+from coreprune.progress import Progress, silent
+from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
@@ -34,6 +36,7 @@ ROWS_A_NEURON, LEAST_ROWS = 10, 10_000
 KEPT = 2**28
 """Numbers in queries that are kept because they are dear to make; more are made anew each time."""
 
+Dear = DeadLeaves | Impressions
 
 SMALLEST = 1e-30
 """The least variance of inputs that are drawn."""
@@ -51,8 +54,15 @@ class GroupMoments:
     """
 
     def __init__(
-        self, subject: Network, groups: Sequence[Group], *, law: Law | None, seed: int
+        self,
+        subject: Network,
+        groups: Sequence[Group],
+        *,
+        law: Law | None,
+        seed: int,
+        tell: Progress = silent,
     ) -> None:
+        self.tell = tell
         self.subject, self.groups, self.seed = subject, groups, seed
         self.is_matched = law is None
         chain = chained(subject.graph, groups)
@@ -102,10 +112,13 @@ class GroupMoments:
         wanted, example = _rows_wanted(groups), self.subject.call
         numbers = sum(tensor.numel() for tensor in example.tensors()) / batch_size(example)
         calls = drawn(self.law, self.subject, seed=self.seed, examples=wanted)
-        if not isinstance(self.law, Impressions) or wanted * numbers > KEPT:
+        if not isinstance(self.law, Dear) or wanted * numbers > KEPT:
             return calls
-        if sum(map(batch_size, self.drawn)) < wanted:  # dear to make, so made once
-            self.drawn = list(calls)
+        if sum(map(batch_size, self.drawn)) < wanted:
+            self.drawn = []
+            for call in calls:
+                self.tell("drawing queries", sum(map(batch_size, self.drawn)), wanted)
+                self.drawn.append(call)
         return iter(self.drawn)
 
     def _sample(self) -> Mapping[tuple[str, str], MomentSum]:
@@ -124,9 +137,12 @@ class GroupMoments:
                 if weight in own:
                     sums[name, weight].add(batch[..., own[weight]])
 
+        wanted = _rows_wanted(groups)
         for call in self.calls(groups):
             self.subject.read(call, readers, see)
-            if min(total.count for total in sums.values()) >= _rows_wanted(groups):
+            rows = min(total.count for total in sums.values())
+            self.tell("sampling", min(rows, wanted), wanted)
+            if rows >= wanted:
                 break
         self.few = _few(groups, sums)
         if self.few and isinstance(self.law, Samples):
@@ -180,7 +196,9 @@ class GroupMoments:
                 cut.read(call, names, compare)
             except Exception:  # noqa: BLE001 (widths fixed in the user's code may raise anything)
                 return None
-            if min(total.count for total, _ in sums.values()) >= _rows_wanted([group]):
+            rows, most = min(total.count for total, _ in sums.values()), _rows_wanted([group])
+            self.tell(f"sampling {group.name}", min(rows, most), most)
+            if rows >= most:
                 break
         return sums
 

@@ -1,5 +1,6 @@
 """The search for groups: from a layer's outputs to every layer that reads them."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,10 +34,12 @@ class Search:
         self.readers: dict[str, list[Node]] = defaultdict(list)
         self.users: dict[str, list[Node]] = defaultdict(list)
         self.makers: dict[str, Node] = {}
-        for node in graph.nodes:
+        self.reads = [(node, inputs_of(node)) for node in graph.nodes]
+        self.positions = {node: place for place, node in enumerate(graph.nodes)}
+        for node, inputs in self.reads:
             for value in node.outputs if isinstance(node, Opaque) else (node.output,):
                 self.makers[value] = node
-            for value in dict.fromkeys(inputs_of(node)):
+            for value in dict.fromkeys(inputs):
                 self.readers[value].append(node)
             for parameter in parameters_of(node):
                 self.users[parameter].append(node)
@@ -68,7 +71,7 @@ class Search:
             self._own(consumer.affine, reader=True)
             for passenger in consumer.passengers:
                 self._own(passenger)
-        first, *others = sorted((producer, *gates), key=self.graph.nodes.index)
+        first, *others = sorted((producer, *gates), key=self.positions.__getitem__)
         neurons = self._start(first).neurons
         return Group(
             producer=first, consumers=tuple(consumers), neurons=neurons, gates=tuple(others)
@@ -108,8 +111,9 @@ class Search:
         """
         places = {node.output: self._start(node) for node in producers}
         consumers: list[Consumer] = []
-        for node in self.graph.nodes:
-            known = [places[value] for value in inputs_of(node) if value in places]
+        first = min(map(self.positions.__getitem__, producers))
+        for node, inputs in itertools.islice(self.reads, first + 1, None):
+            known = [places[value] for value in inputs if value in places]
             if not known:
                 continue
             if isinstance(node, Linear) and not self.is_depthwise(node):

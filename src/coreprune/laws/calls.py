@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 from coreprune.errors import ArgumentError
 from coreprune.graph.inputs import first_points
 from coreprune.laws.matched import matched_calls
+from coreprune.laws.tokens import token_calls, tokens_of
 from coreprune.progress import Progress, silent
 from coreprune.queries.ball import Ball
 from coreprune.queries.batch_norm import BatchNormMatched
@@ -18,6 +19,7 @@ from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Conviction, Impressions
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
+from coreprune.queries.tokens import Tokens
 from coreprune.shells.calls import Call, batch_size, first_line
 from coreprune.shells.network import Network
 from coreprune.shells.outputs import leaves_of
@@ -25,7 +27,9 @@ from coreprune.shells.outputs import leaves_of
 FEWEST, MOST, NUMBERS = 32, 1024, 2**20
 """Queries in one call, where the model takes such batches: as many as hold so many numbers."""
 
-Law = Ball | BatchNormMatched | Box | DeadLeaves | Gaussian | Impressions | Samples | Sphere
+Law = (
+    Ball | BatchNormMatched | Box | DeadLeaves | Gaussian | Impressions | Samples | Sphere | Tokens
+)
 
 Sample = Callable[[tuple[int, ...]], Tensor]
 
@@ -68,6 +72,8 @@ def calls_of(
     elif isinstance(law, BatchNormMatched):
         example = only_input(subject.call)
         yield from matched_calls(law, subject, example=example, seed=seed, tell=tell)
+    elif isinstance(law, Tokens):
+        yield from token_calls(tokens_of(law, subject), subject, generator=generator)
     elif isinstance(law, Impressions):
         yield from _impressed(law, subject, generator=generator, most=most)
     else:

@@ -12,11 +12,13 @@ from coreprune.graph.inputs import first_points
 from coreprune.laws.calls import Law, only_input
 from coreprune.laws.chains import chained, remembers
 from coreprune.laws.matched import remembers_inputs
+from coreprune.laws.tokens import reads_tokens, tokens_of
 from coreprune.queries.ball import Ball
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
+from coreprune.queries.tokens import Tokens
 from coreprune.shells.network import Network
 
 MANY, FEW, NUMBERS = 512, 64, 3 * 2**19
@@ -57,6 +59,11 @@ def choose_law(queries: Law | None, subject: Network, groups: Sequence[Group]) -
         entries = subject.call.tensors()[0][0].numel()
         deviation = queries.radius / math.sqrt(max(1, entries))
         return Choice(law=Gaussian(deviation), why="as queries says")
+    if isinstance(queries, Tokens):
+        return Choice(law=tokens_of(queries, subject), why="as queries says")
+    if queries is None and reads_tokens(subject):
+        why = "because the network looks its inputs up in a table"
+        return Choice(law=tokens_of(Tokens(), subject), why=why)
     if queries is not None:
         return Choice(law=queries, why="as queries says")
     return _default(subject, groups)

@@ -56,7 +56,8 @@ def matched_calls(
         raise ArgumentError(
             "queries=BatchNormMatched(...) needs batch normalisations with running statistics "
             f"(track_running_stats=True), and {subject.kind} has none that its "
-            "input reaches; pass coreprune.Samples(inputs), or leave queries out"
+            "input reaches (exporters to ONNX fold them into the layers before); pass "
+            "coreprune.Samples(inputs), or leave queries out"
         )
     shape = (_batch_size(law, subject, example), *example.shape[1:])
     batches = math.ceil(law.examples / shape[0])

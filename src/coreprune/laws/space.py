@@ -18,6 +18,7 @@ from coreprune.queries.ball import Ball
 from coreprune.queries.box import Box
 from coreprune.queries.samples import Samples
 from coreprune.queries.sphere import Sphere
+from coreprune.queries.tokens import Tokens
 from coreprune.shells.calls import Call
 from coreprune.shells.network import Network
 
@@ -56,10 +57,10 @@ def query_space(
         subject: The model under work.
         groups: Its groups.
         queries: What the user plans for: samples count as they are; a ball, a sphere or a box by
-            its largest norm. None, or a law without bounds, takes the ball of the largest example
-            input (of radius √d for d entries where the examples are zero) and the examples
-            themselves, or the examples alone for a network with other inputs than one of
-            floating-point type.
+            its largest norm; of random tokens one batch, beside the examples. None, or a law
+            without bounds, takes the ball of the largest example input (of radius √d for d entries
+            where the examples are zero) and the examples themselves, or the examples alone for a
+            network with other inputs than one of floating-point type.
         seed: Fixes the queries drawn.
 
     Returns:
@@ -83,6 +84,10 @@ def query_space(
         draw = functools.partial(ball.sample, generator=Generator().manual_seed(seed))
         calls = itertools.chain(calls, itertools.islice(drawn_calls(subject, draw), 1))
         words.append(f"queries of norm {ball.radius:.4g}")
+    if isinstance(queries, Tokens):
+        first = itertools.islice(calls_of(queries, subject, seed=seed), 1)
+        calls = itertools.chain(calls, first)
+        words.append(queries.words)
     weights = {group.producer.weight for group in groups}
     found = {group: window_of(group, subject.graph) for group in groups}
     extents = {group: window for group, window in found.items() if window is not None}

@@ -72,37 +72,39 @@ class DeadLeaves:
         Returns:
             The queries.
         """
-        pictures = self._colours(shape, generator)
-        for _ in range(LEAVES if len(shape) > 2 else 0):
-            inside = _shape(shape, generator=generator)
-            pictures = torch.where(inside, self._colours(shape, generator), pictures)
+        colours = [self._colours(shape, generator)]
+        upmost = torch.zeros(shape[0], *shape[2:], dtype=torch.uint8)  # the leaf of each pixel
+        for leaf in range(1, 1 + LEAVES if len(shape) > 2 else 1):
+            upmost.masked_fill_(_shape(shape, generator=generator), leaf)
+            colours.append(self._colours(shape, generator))
+        places = upmost[:, None].flatten(1).long()[:, None].expand(*shape[:2], -1)
+        pictures = torch.stack(colours, dim=2).gather(2, places).view(shape)
         return self.mean + self.deviation * pictures
 
     def _colours(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """One a picture, broadcasting against its pixels."""
-        ones = [1] * (len(shape) - 2)
-        grey = torch.randn(shape[0], 1, *ones, generator=generator)
-        own = torch.randn(*shape[:2], *ones, generator=generator)
+        """One a picture. Shape (batch, channels)."""
+        grey = torch.randn(shape[0], 1, generator=generator)
+        own = torch.randn(shape[:2], generator=generator)
         colours: Tensor = (grey + self.colour * own) / math.sqrt(1 + self.colour**2)
         return colours
 
 
 def _shape(shape: tuple[int, ...], *, generator: Generator) -> Tensor:
-    """Where one random shape in each picture is. Shape (batch, 1, …)."""
+    """Where one random shape in each picture is. Shape (batch, …)."""
     batch, sides = shape[0], shape[2:]
     low, high = SMALLEST * max(sides), LARGEST * max(sides)
     uniform = torch.rand(batch, generator=generator)
     radius = (low**-2 - (low**-2 - high**-2) * uniform).rsqrt()
     is_box = torch.rand(batch, generator=generator) < 0.5
-    boxes = torch.zeros(batch, *sides)
-    ellipsoids = torch.zeros(batch, *sides)
+    away = torch.zeros(batch, *[1] * len(sides))
     for axis, side in enumerate(sides):
         along = [1] * len(sides)
         along[axis] = side
         centre = torch.rand(batch, generator=generator) * 1.5 * side - 0.25 * side
         extent = radius * (STRETCH * torch.randn(batch, generator=generator)).exp()
-        away = (torch.arange(side) - centre[:, None]) / extent[:, None]
-        distance = away.square().view(batch, *along)
-        boxes, ellipsoids = torch.maximum(boxes, distance), ellipsoids + distance
-    chosen = torch.where(is_box.view(-1, *[1] * len(sides)), boxes, ellipsoids)
-    return (chosen < 1)[:, None]
+        square = ((torch.arange(side) - centre[:, None]) / extent[:, None]).square()
+        # A box is a sum too, of what is zero within its side and infinite beyond: so no picture is
+        # gone through more often than sums are taken.
+        beyond = torch.where(square < 1, 0.0, math.inf)
+        away = away + torch.where(is_box[:, None], beyond, square).view(batch, *along)
+    return away < 1

@@ -16,6 +16,7 @@ class Context:
         kind: What it is.
         saved: Where the result is; None where it was not saved yet.
         factory: "package.module:function" that makes the original, where that is known.
+        loading: How to load it, in a sentence, where that is no matter of its kind alone.
         command: What was typed to make it; None where Python called.
         checked_by: What was typed to have it certified anew, likewise.
         versions: Of the programs, by their names.
@@ -27,6 +28,7 @@ class Context:
     kind: Kind
     saved: str | None = None
     factory: str | None = None
+    loading: str = ""
     command: str | None = None
     checked_by: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)

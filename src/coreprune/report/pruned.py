@@ -231,6 +231,8 @@ def _left(record: Record) -> Iterator[Section]:
 
 
 def _loading(context: Context) -> Section:
+    if context.loading:
+        return Section(title="Loading it", words=(context.loading,))
     words = {
         "module": "An ordinary module of the same class; its files hold tensors and JSON, no code.",
         "onnx": "An ordinary ONNX file with the inputs and outputs of the original.",

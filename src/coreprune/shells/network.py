@@ -53,6 +53,10 @@ class Network(Protocol):
         """What tells it from other networks with the same tensors."""
 
     @property
+    def tables(self) -> Mapping[int, int]:
+        """The rows of tables that inputs are looked up in, by positions among the call's leaves."""
+
+    @property
     def trained(self) -> Parameters:
         """Those of the graph's parameters that count as the network's own numbers."""
 

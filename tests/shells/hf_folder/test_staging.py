@@ -1,6 +1,7 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tiny_transformers import tiny
 from coreprune.errors import ArgumentError
 from coreprune.shells.hf_folder import prune_folder as module
 from coreprune.shells.hf_folder import staging
+from coreprune.shells.hf_folder.families import family_of
 from coreprune.shells.hf_folder.prune_folder import prune_folder
 
 
@@ -83,7 +85,16 @@ def test_a_journal_that_was_cut_short_counts_to_its_last_whole_line(source, tmp_
     assert len(cut_blocks) == 3
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"method": "forward"}, {"keep": 0.25}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"method": "forward"},
+        {"keep": 0.25},
+        {"family": replace(family_of("bert"), name="another row")},
+    ],
+    ids=str,
+)
 def test_another_wish_begins_anew(source, tmp_path, cut_blocks, change):
     stopped(source, tmp_path / "small", at=("pruning blocks", 1))
     cut_blocks.clear()

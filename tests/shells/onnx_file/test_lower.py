@@ -488,10 +488,10 @@ def test_control_flow_is_left_whole_with_all_that_it_reads():
     graph = lowered(made).graph
     (choice,) = [one for one in graph.nodes if isinstance(one, Opaque)]
     assert choice.inputs == ("h",)
-    assert choice.operator == "control flow (If)"
+    assert choice.operator == "control flow (If) around the layers Nem, Ntm"
     assert set(choice.parameters) == {"shift", "choice/tw", "choice/ew"}
     assert "control flow (If)" in reasons_of(made)["a"]
-    assert reasons_of(made)["choice"] == "control flow (If) is not cut"
+    assert reasons_of(made)["choice"] == f"{choice.operator} is not cut"
 
 
 def test_a_tensor_that_a_branch_reads_is_not_cut():

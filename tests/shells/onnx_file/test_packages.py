@@ -7,6 +7,15 @@ from coreprune.shells.onnx_file.document import read
 from coreprune.shells.onnx_file.packages import onnx_package, runtime_package
 
 
+@pytest.fixture(autouse=True)
+def forgotten():
+    onnx_package.cache_clear()
+    runtime_package.cache_clear()
+    yield
+    onnx_package.cache_clear()
+    runtime_package.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("name", "ask"), [("onnx", onnx_package), ("onnxruntime", runtime_package)]
 )

@@ -67,11 +67,12 @@ class Config:
         return kind.activation_meant.get(value, value)
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path, *, family: Family | None = None) -> Config:
     """Read a folder's config.json; no code that it names is loaded.
 
     Args:
         folder: The Hugging Face folder.
+        family: The row that speaks of it; None looks it up in the table.
 
     Returns:
         The config with its family.
@@ -81,30 +82,55 @@ def read_config(folder: Path) -> Config:
         FileFormatError: When the file is damaged.
         UnsupportedModelError: When the family is not in the table, or the weights are quantised.
     """
-    path = folder / CONFIG
-    if not folder.is_dir():
-        raise ArgumentError(f"source must be a folder, got {folder}")
-    if not path.is_file():
-        raise ArgumentError(
-            f"source must be a Hugging Face folder, but {folder} has no {CONFIG}; "
-            "pass the folder that save_pretrained wrote"
-        )
-    entries = read_json(path)
-    model_type = entries.get("model_type")
-    family = family_of(model_type) if isinstance(model_type, str) else None
+    entries = read_entries(folder)
+    path, model_type = folder / CONFIG, entries.get("model_type")
+    family = family or _family(entries)
     if family is None:
         known = ", ".join(name for one in FAMILIES for name in one.model_types)
         raise UnsupportedModelError(
             f"{path} has model_type {model_type!r}, which is in no row of the family table "
             f"({known}); a row needs the names of the block's layers and of the norm before it, "
-            "and the config's entries for width, layers and activation: see "
-            "coreprune.shells.hf_folder.families"
+            "and the config's entries for width, layers and activation: pass "
+            "it as family=, see docs/families.md; or load it with transformers and give the module "
+            "to coreprune.prune"
         )
     if entries.get("quantization_config") is not None:
         raise UnsupportedModelError(
             f"{path} has a quantization_config; prune the unquantised model and quantise the result"
         )
     return Config(path=path, entries=entries, family=family)
+
+
+def read_entries(folder: Path) -> dict[str, Any]:
+    """All that a folder's config.json says, of whatever family.
+
+    Raises:
+        ArgumentError: When there is no such folder or no config.json in it.
+        FileFormatError: When the file is damaged.
+    """
+    if not folder.is_dir():
+        raise ArgumentError(f"source must be a folder, got {folder}")
+    if not (folder / CONFIG).is_file():
+        raise ArgumentError(
+            f"source must be a Hugging Face folder, but {folder} has no {CONFIG}; "
+            "pass the folder that save_pretrained wrote"
+        )
+    return read_json(folder / CONFIG)
+
+
+def has_row(folder: Path) -> bool:
+    """Whether the family table speaks of a folder.
+
+    Raises:
+        ArgumentError: When there is no such folder or no config.json in it.
+        FileFormatError: When the file is damaged.
+    """
+    return _family(read_entries(folder)) is not None
+
+
+def _family(entries: Mapping[str, Any]) -> Family | None:
+    model_type = entries.get("model_type")
+    return family_of(model_type) if isinstance(model_type, str) else None
 
 
 def read_json(path: Path) -> dict[str, Any]:

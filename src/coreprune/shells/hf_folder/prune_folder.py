@@ -16,6 +16,7 @@ from coreprune.queries.normalised import BehindNorms
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
 from coreprune.shells.hf_folder.cutting import Wish, cut_block
+from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.layout import Layout, resized
 from coreprune.shells.hf_folder.records import BlockRecord, FolderResult, record_from_json
@@ -63,6 +64,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     queries: BehindNorms | None = None,
     round_to: int = 1,
     layers: Collection[int] | None = None,
+    family: Family | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FolderResult:
@@ -81,6 +83,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         queries: The law of what blocks read; by default in closed form.
         round_to: Widths become multiples of this.
         layers: The numbers of the transformer layers to cut; None for all.
+        family: A row of your own for a family that the table does not have.
         seed: Of all draws.
         progress: Called as (what, done, of).
 
@@ -91,11 +94,17 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         ArgumentError: When an argument breaks its rule, or the target cannot be written.
         FileFormatError: When a file of the source is missing, damaged or contradicts another.
         UnsupportedModelError: When the family is unknown or the weights cannot be cut.
+
+    Example:
+        >>> prune_folder("no/such/folder", "small", keep=0.5)
+        Traceback (most recent call last):
+        coreprune.errors.ArgumentError: source must be a folder, got no/such/folder
     """
     tell = progress if progress is not None else silent
     source, target = Path(source), Path(target)
+    _check_method(method)
     job = _job(
-        source,
+        read_config(source, family=family),
         keep=keep,
         round_to=round_to,
         layers=layers,
@@ -125,11 +134,9 @@ def _write(job: _Job, staging: Staging, tell: Progress) -> None:
 
 
 def _job(
-    source: Path, *, keep: Keep, round_to: int, layers: Collection[int] | None, wish: Wish
+    config: Config, *, keep: Keep, round_to: int, layers: Collection[int] | None, wish: Wish
 ) -> _Job:
-    _check_method(wish.method)
-    config = read_config(source)
-    weights = find_weights(source)
+    weights = find_weights(config.path.parent)
     blocks = find_blocks(config, weights)
     widths = widths_of(blocks, keep, round_to=round_to, layers=layers)
     shapes: dict[str, tuple[int, ...]] = {}
@@ -184,6 +191,7 @@ def _plan(job: _Job) -> dict[str, Any]:
         "source": str(job.weights.folder.resolve()),
         "config": hashlib.sha256(job.config.path.read_bytes()).hexdigest(),
         "shards": shards,
+        "family": repr(job.config.family),
         "widths": dict(job.widths),
         "method": job.wish.method,
         "queries": job.wish.queries.words,

@@ -10,8 +10,9 @@ Keep = float | Mapping[str, float]
 """A share of every block's neurons, or of those of the blocks named."""
 
 UNEVEN = (
-    "widths differ from layer to layer: coreprune.json has them, the config has one number, and "
-    "transformers cannot read the folder as it is"
+    "widths differ from layer to layer, and the config has one number: from_pretrained does not "
+    "read the folder, but coreprune.load(folder, into=model) does, into an instance of the "
+    "original's class"
 )
 
 

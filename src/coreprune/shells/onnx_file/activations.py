@@ -207,7 +207,7 @@ def evaluated(node: "NodeProto", operands: Sequence[Tensor | float | None]) -> T
 
 
 def _wide(operand: Tensor | float) -> Tensor:
-    return torch.as_tensor(operand, dtype=torch.float64)
+    return operand if isinstance(operand, Tensor) else torch.tensor(operand, dtype=torch.float64)
 
 
 _RULES: dict[str, tuple[int, Callable[..., Tensor]]] = {

@@ -89,7 +89,7 @@ def from_model(model: "ModelProto", path: Path | None = None) -> Document:
     """
     folder = path.parent if path is not None else Path()
     files = dict.fromkeys(_file_of(tensor, folder) for tensor in external_tensors(model))
-    small, tensors = _taken_apart(model, folder)
+    small, tensors = _taken_apart(model, folder, inside=bool(files))
     return Document(model=small, tensors=tensors, path=path, files=tuple(files))
 
 
@@ -98,8 +98,12 @@ def _file_of(tensor: "TensorProto", folder: Path) -> Path:
     return located(place, folder, tensor.name)
 
 
-def _taken_apart(model: "ModelProto", folder: Path) -> "tuple[ModelProto, dict[str, Held]]":
+def _taken_apart(
+    model: "ModelProto", folder: Path, *, inside: bool
+) -> "tuple[ModelProto, dict[str, Held]]":
     """A model without the large tensors of its main graph, and those.
+
+    Tensors that nodes hold may be kept in other files where `inside` says so.
 
     It is a new message: an old one keeps the memory of what was taken out of it.
     """
@@ -117,7 +121,8 @@ def _taken_apart(model: "ModelProto", folder: Path) -> "tuple[ModelProto, dict[s
         found = _constant(node) if model.ir_version >= _APART else None
         if found is None:
             small.graph.node.append(node)
-            load_inside(small.graph.node[-1], folder)
+            if inside:
+                load_inside(small.graph.node[-1], folder)
         else:
             held[found.name] = found
     return small, held

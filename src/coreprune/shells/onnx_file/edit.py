@@ -13,7 +13,7 @@ from coreprune.shells.onnx_file.lower import Lowered
 from coreprune.shells.onnx_file.nodes import attribute, operator_of, reads_of
 from coreprune.shells.onnx_file.packages import onnx_package
 from coreprune.shells.onnx_file.tensors import TYPES, Held, held_from_tensor
-from coreprune.shells.onnx_file.view import View, view_of
+from coreprune.shells.onnx_file.view import View
 from coreprune.shells.onnx_file.widths import Shape, shapes_after
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _undeclare(model: "ModelProto", value: str) -> None:
 def _draft(document: Document, lowered: Lowered) -> Draft:
     model = onnx_package().ModelProto()
     model.CopyFrom(document.model)
-    view = view_of(document, lowered.graph.shapes)
+    view = lowered.view
     nodes = {node.output[0]: node for node in model.graph.node if node.output}
     names = {*view.readers, *view.makers, *document.tensors, *view.fixed}
     return Draft(

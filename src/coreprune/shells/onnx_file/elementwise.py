@@ -1,7 +1,6 @@
 """Functions of each entry, in one node or spelled in several."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,36 +9,23 @@ from torch import Tensor
 from coreprune.core.activations import prelu
 from coreprune.core.elementwise import Activation, affine, identity
 from coreprune.graph.ir import Elementwise
-from coreprune.shells.onnx_file.activations import EVALUATED, Build, activation_of, evaluated
+from coreprune.shells.onnx_file.activations import EVALUATED, Build, activation_of
 from coreprune.shells.onnx_file.linear import is_of_neurons
 from coreprune.shells.onnx_file.nodes import attribute
 from coreprune.shells.onnx_file.parameters import Book
-from coreprune.shells.onnx_file.recognition import GRID, recognised, with_factor
+from coreprune.shells.onnx_file.recognition import with_factor
+from coreprune.shells.onnx_file.spellings import DEEPEST, Spellings
 from coreprune.shells.onnx_file.tensors import FLOATING
 from coreprune.shells.onnx_file.view import View
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-_DEEPEST = 12
-"""No function of the family is spelled in more nodes one after the other."""
+Operands = list[float | str | None]
+"""Numbers, the names of values, and None for what is left out."""
+_NUMBERS = EVALUATED | {"PRelu"}
 _FINE, _COARSE = 1e-6, 2e-3
 """How exact constants are in single and in half precision."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Spellings:
-    """For each value the values that it is a function of, entry by entry, nearest first.
-
-    Attributes:
-        known: By value and by what it is a function of, the function on the grid.
-    """
-
-    known: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-
-    def of(self, value: str) -> dict[str, Tensor]:
-        """What a value is a function of, itself first."""
-        return {value: GRID, **self.known.get(value, {})}
 
 
 def is_identity(node: "NodeProto", view: View) -> bool:
@@ -70,13 +56,16 @@ def elementwise(
     if not sources:
         return None
     if is_identity(node, view):
-        spelled.known[node.output[0]] = dict(list(spelled.of(sources[0]).items())[:_DEEPEST])
+        spelled.copy(node.output[0], sources[0])
         return _made(node, sources[0], identity)
     by_neuron = _by_neuron(node, view, book)
     if by_neuron is not None or node.op_type == "PRelu":
         return by_neuron
-    _spell(node, view, spelled)
-    own = _own_function(node, view)
+    operands = _operands(node, view)
+    if operands is None:
+        return None
+    spelled.enter(node, operands)
+    own = _own_function(node, operands)
     longest = _longest(node, view, spelled, alone=own is None)
     chosen = longest if longest is not None or own is None else (sources[0], own)
     return None if chosen is None else _made(node, *chosen)
@@ -84,9 +73,8 @@ def elementwise(
 
 def _alike(node: "NodeProto", view: View) -> list[str]:
     """The values that an operator of numbers reads; none where they are of another shape."""
-    known = {*EVALUATED, "PRelu"}
     output = view.shapes.get(node.output[0])
-    if sum(map(bool, node.output)) > 1 or not (node.op_type in known or is_identity(node, view)):
+    if any(node.output[1:]) or not (node.op_type in _NUMBERS or is_identity(node, view)):
         return []
     sources = [name for name in node.input if name and view.is_value(name)]
     return sources if all(view.shapes[name] == output for name in sources) else []
@@ -97,9 +85,9 @@ def _made(node: "NodeProto", source: str, build: Build) -> Elementwise:
     return Elementwise(name=node.name or output, input=source, output=output, build=build)
 
 
-def _operands(node: "NodeProto", view: View) -> list[float | str | None] | None:
+def _operands(node: "NodeProto", view: View) -> Operands | None:
     """Numbers and the names of values; None where something is neither."""
-    found: list[float | str | None] = []
+    found: Operands = []
     for name in node.input:
         number = view.number(name) if name else None
         if name and number is None and not view.is_value(name):
@@ -108,29 +96,9 @@ def _operands(node: "NodeProto", view: View) -> list[float | str | None] | None:
     return found
 
 
-def _spell(node: "NodeProto", view: View, spelled: Spellings) -> None:
-    """Enter what a node's output is a function of."""
-    operands = _operands(node, view)
-    if operands is None:
-        return
-    each = [spelled.of(operand) for operand in operands if isinstance(operand, str)]
-    common = [base for base in each[0] if all(base in one for one in each)]
-    found: dict[str, Tensor] = {}
-    for base in common[:_DEEPEST]:
-        given = [
-            spelled.of(operand)[base] if isinstance(operand, str) else operand
-            for operand in operands
-        ]
-        values = evaluated(node, given)
-        if values is not None:
-            found[base] = values
-    spelled.known[node.output[0]] = found
-
-
-def _own_function(node: "NodeProto", view: View) -> Build | None:
+def _own_function(node: "NodeProto", operands: Operands) -> Build | None:
     """The function that a node is of its one value."""
-    operands = _operands(node, view)
-    if operands is None or sum(isinstance(operand, str) for operand in operands) != 1:
+    if sum(isinstance(operand, str) for operand in operands) != 1:
         return None
     numbers = [None if isinstance(operand, str) else operand for operand in operands]
     return activation_of(node, numbers)
@@ -146,7 +114,7 @@ def _longest(
     output = node.output[0]
     tolerance = _FINE if _is_fine(node, view) else _COARSE
     bases = list(spelled.known.get(output, {}).items())
-    found = [(base, recognised(values, tolerance)) for base, values in reversed(bases)]
+    found = [(base, spelled.member(curve, tolerance)) for base, curve in reversed(bases)]
     exact = [(base, one.build) for base, one in found if one is not None and one.factor == 1]
     if exact and (alone or exact[0][0] not in node.input):
         return exact[0]
@@ -156,10 +124,12 @@ def _longest(
 
 def _is_fine(node: "NodeProto", view: View) -> bool:
     """Whether no constant near the node is in half precision."""
+    if not view.halves:
+        return True
     halves = (torch.float16, torch.bfloat16)
     seen: set[str] = set()
     ahead = list(node.input)
-    while ahead and len(seen) < 4 * _DEEPEST:
+    while ahead and len(seen) < 4 * DEEPEST:
         name = ahead.pop(0)
         if name in seen:
             continue

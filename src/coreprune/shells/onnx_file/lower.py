@@ -20,7 +20,7 @@ from coreprune.graph.ir import (
     parameters_of,
 )
 from coreprune.shells.onnx_file.document import Document
-from coreprune.shells.onnx_file.elementwise import Spellings, elementwise, names_of_values
+from coreprune.shells.onnx_file.elementwise import elementwise, names_of_values
 from coreprune.shells.onnx_file.linear import (
     convolution,
     gemm,
@@ -33,6 +33,7 @@ from coreprune.shells.onnx_file.parameters import Book, Stored
 from coreprune.shells.onnx_file.places import RESHAPES, concatenation, layout, pool
 from coreprune.shells.onnx_file.shapes import Shaped
 from coreprune.shells.onnx_file.sizes import sizes_only
+from coreprune.shells.onnx_file.spellings import Spellings
 from coreprune.shells.onnx_file.tensors import held_from_proto
 from coreprune.shells.onnx_file.view import View, view_of
 from coreprune.shells.onnx_file.words import words_for
@@ -62,10 +63,12 @@ class Lowered:
     Attributes:
         graph: What it computes; its parameters share the document's memory.
         stored: Where each parameter that a cut may change is in the file.
+        view: The file as it was lowered.
     """
 
     graph: Graph
     stored: Mapping[str, Stored]
+    view: View
 
 
 def lower(document: Document, shaped: Shaped) -> Lowered:
@@ -90,7 +93,7 @@ def lower(document: Document, shaped: Shaped) -> Lowered:
         parameters=book.parameters,
         notes=shaped.notes,
     )
-    return Lowered(graph=graph, stored=book.stored)
+    return Lowered(graph=graph, stored=book.stored, view=view)
 
 
 def _nodes(view: View, book: Book) -> list[Node]:

@@ -1,11 +1,13 @@
 """The packages of the extra `onnx`, imported when an ONNX file is met and not before."""
 
+import functools
 import importlib
 from typing import Any
 
 from coreprune.errors import ArgumentError
 
 
+@functools.cache
 def onnx_package() -> Any:  # noqa: ANN401 (a module)
     """The package onnx.
 
@@ -17,6 +19,7 @@ def onnx_package() -> Any:  # noqa: ANN401 (a module)
     return _imported("onnx")
 
 
+@functools.cache
 def runtime_package() -> Any:  # noqa: ANN401 (a module)
     """The package onnxruntime.
 

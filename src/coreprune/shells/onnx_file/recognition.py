@@ -26,7 +26,8 @@ _ZERO, _STEP = len(_FAR) + 640, 40
 _ONE, _MINUS_ONE = _ZERO + _STEP, _ZERO - _STEP
 _PROBES = np.array([*range(_ZERO - 320, _ZERO + 321, _STEP), 5, len(GRID) - 6])
 """Enough of the grid to tell most functions apart: the whole numbers from −8 to 8, two far out."""
-_AT_ONE = 9
+_AT_ZERO, _AT_ONE = 8, 9
+_ENDS = [_AT_ONE, -2, -1]
 _ENOUGH = 1300
 """So many points must be left where a chain overflows on others."""
 
@@ -41,6 +42,7 @@ class Recognised:
     factor: float
 
 
+@np.errstate(all="ignore")  # chains may overflow, and what is infinite is compared with nothing
 def recognised(values: Tensor, tolerance: float) -> Recognised | None:
     """Find the function that has some values on the grid.
 
@@ -75,6 +77,9 @@ def with_factor(found: Recognised) -> Build:
 
 def _is_straight(probed: Numbers) -> bool:
     """Whether a function is a line as far as the whole numbers tell."""
+    left, middle, right = float(probed[0]), float(probed[_AT_ZERO]), float(probed[2 * _AT_ZERO])
+    if abs(left + right - 2 * middle) > 1e-6 * (1 + abs(right - left)):
+        return False  # sooner told, and a line is not so far off by rounding
     steps = np.diff(probed[:-2])
     return bool(np.ptp(steps) <= 1e-9 * (1 + np.abs(steps[0])))
 
@@ -83,8 +88,7 @@ def _distance(left: Numbers, right: Numbers) -> float:
     finite = np.isfinite(left)
     if not finite[_ZERO] or np.count_nonzero(finite) < _ENOUGH:
         return math.inf  # near 0, where all these functions are, something must be left to compare
-    with np.errstate(invalid="ignore"):
-        gaps = np.abs(left - right) / (1 + np.abs(right))
+    gaps = np.abs(left - right) / (1 + np.abs(right))
     return float(gaps[finite].max())
 
 
@@ -92,14 +96,32 @@ def _candidates(
     values: Numbers, probed: Numbers, tolerance: float
 ) -> Iterator[tuple[Build, Numbers]]:
     builds, grids, probes = _fixed()
-    with np.errstate(all="ignore"):
+    possible = _like_at_ends(probed, 2 * tolerance)
+    if possible:
+        probes = probes[possible]
         factors = np.where(probed[_AT_ONE] == 0, 1.0, probed[_AT_ONE] / probes[:, _AT_ONE])
         scaled = factors[:, None] * probes
         gaps = np.abs(probed - scaled) / (1 + np.abs(scaled))
-    close = np.nanmax(np.where(np.isfinite(probed), gaps, 0.0), axis=1) <= 2 * tolerance
-    yield from ((builds[place], grids[place]) for place in np.flatnonzero(close))
+        close = np.nanmax(np.where(np.isfinite(probed), gaps, 0.0), axis=1) <= 2 * tolerance
+        for place in np.array(possible)[close]:
+            yield builds[place], grids[place]
     for build in _fitted(values):
         yield build, build()(GRID).numpy()
+
+
+def _like_at_ends(probed: Numbers, tolerance: float) -> list[int]:
+    """The members without a parameter that agree at the two far points, scaled to agree at 1."""
+    one, low, high = map(float, probed[_ENDS])
+    low, high = (end if math.isfinite(end) else math.nan for end in (low, high))  # nan: agreement
+    found = []
+    for place, (own, own_low, own_high) in enumerate(_at_ends()):
+        factor = one / own if one else 1.0
+        like_low, like_high = factor * own_low, factor * own_high
+        if abs(low - like_low) > tolerance * (1 + abs(like_low)):
+            continue
+        if not abs(high - like_high) > tolerance * (1 + abs(like_high)):
+            found.append(place)
+    return found
 
 
 def _fitted(values: Numbers) -> Iterator[Build]:
@@ -135,3 +157,10 @@ def _fixed() -> tuple[tuple[Build, ...], tuple[Numbers, ...], Numbers]:
     )
     grids = tuple(build()(GRID).numpy() for build in builds)
     return builds, grids, np.stack([grid[_PROBES] for grid in grids])
+
+
+@functools.cache
+def _at_ends() -> list[list[float]]:
+    """What the members without a parameter are at 1 and at the two far points."""
+    found: list[list[float]] = _fixed()[2][:, _ENDS].tolist()
+    return found

@@ -53,13 +53,20 @@ class Session:
         return dict(zip(self.outputs, found, strict=True))
 
 
-def start(document: Document, *, threads: int = 1, exposed: Sequence[str] | None = None) -> Session:
+def start(
+    document: Document,
+    *,
+    threads: int = 1,
+    exposed: Sequence[str] | None = None,
+    once: bool = False,
+) -> Session:
     """Open a session.
 
     Args:
         document: The model; its tensors are read where they are, not copied.
         threads: How many work on one operator.
         exposed: Values to give instead of the model's outputs.
+        once: Whether it is to run so seldom that looking for a faster plan would not pay.
 
     Returns:
         The session.
@@ -72,6 +79,8 @@ def start(document: Document, *, threads: int = 1, exposed: Sequence[str] | None
     options.log_severity_level = _SILENT
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if once:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     model, tensors = _runnable(document)
     if exposed is not None:
         _expose(model, exposed)

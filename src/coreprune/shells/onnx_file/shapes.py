@@ -85,7 +85,7 @@ def shapes_for(document: Document, example: Arrays) -> Shaped:
     if not missing:
         return Shaped(shapes=shapes, example=example)
     try:
-        told = start(document, exposed=missing).run(example)
+        told = start(document, exposed=missing, once=True).run(example)
     except ArgumentError as reason:
         return Shaped(shapes=shapes, example=example, notes=(str(reason),))
     shapes |= {name: tuple(array.shape) for name, array in told.items() if hasattr(array, "shape")}

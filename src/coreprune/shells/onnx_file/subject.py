@@ -21,9 +21,12 @@ from coreprune.shells.onnx_file.edit import edited
 from coreprune.shells.onnx_file.examples import Array, Arrays, inputs_of_model
 from coreprune.shells.onnx_file.layer_inputs import largest_input_norms, read_by
 from coreprune.shells.onnx_file.lower import Lowered, lower
+from coreprune.shells.onnx_file.open_batch import with_open_batch
 from coreprune.shells.onnx_file.postcondition import violation
 from coreprune.shells.onnx_file.session import Session, start, tensor_of
 from coreprune.shells.onnx_file.shapes import shaped
+from coreprune.shells.onnx_file.tables import tables_of
+from coreprune.shells.onnx_file.view import view_of
 
 Sessions = dict[tuple[str, ...] | None, Session]
 """Open sessions by the values that they give; None for the outputs."""
@@ -41,6 +44,7 @@ class Subject:
         call: The example inputs in that order.
         made: Queries that were dear to make, by a name for how they were made.
         sessions: Of `working`.
+        opened: It, with its batch left open where that is sound, once it has been run.
     """
 
     document: Document
@@ -50,6 +54,7 @@ class Subject:
     call: Call
     made: dict[str, Tensor] = field(default_factory=dict)
     sessions: Sessions = field(default_factory=dict)
+    opened: list[Document] = field(default_factory=list)
 
     @property
     def graph(self) -> Graph:
@@ -62,6 +67,11 @@ class Subject:
     @property
     def identity(self) -> str:
         return str(self.document.model)
+
+    @property
+    def tables(self) -> Mapping[int, int]:
+        found = tables_of(view_of(self.document, self.graph.shapes))
+        return {place: found[name] for place, name in enumerate(self.names) if name in found}
 
     @property
     def trained(self) -> Parameters:
@@ -104,7 +114,7 @@ class Subject:
         windows: Mapping[str, Extents],
     ) -> InputNorms:
         layers, batches = self._layers(weights), map(self._arrays, calls)
-        return largest_input_norms(self.working, layers, batches, windows=windows)
+        return largest_input_norms(self._running(), layers, batches, windows=windows)
 
     def metrics(
         self,
@@ -116,7 +126,9 @@ class Subject:
         return {}  # ONNX Runtime has no derivatives
 
     def with_tensors(self, changed: Parameters) -> "Subject":
-        return replace(self, working=edited(self.document, self.lowered, changed), sessions={})
+        return replace(
+            self, working=edited(self.document, self.lowered, changed), sessions={}, opened=[]
+        )
 
     def violation(
         self, small: Parameters, wide: Parameters, *, columns: Collection[str]
@@ -159,8 +171,14 @@ class Subject:
     def _session(self, exposed: tuple[str, ...] | None) -> Session:
         if exposed not in self.sessions:
             threads = torch.get_num_threads()
-            self.sessions[exposed] = start(self.working, threads=threads, exposed=exposed)
+            self.sessions[exposed] = start(self._running(), threads=threads, exposed=exposed)
         return self.sessions[exposed]
+
+    def _running(self) -> Document:
+        """What is run: queries come in large batches, whatever batch the file declares."""
+        if not self.opened:
+            self.opened.append(with_open_batch(self.working, self._arrays(self.call)))
+        return self.opened[0]
 
     def _layers(self, weights: Collection[str]) -> list[Linear]:
         return [
@@ -177,11 +195,11 @@ class Subject:
         return 2 * places * math.prod(shape)
 
 
-def open_file(path: str | Path, examples: Any = None) -> Subject:  # noqa: ANN401
+def open_file(path: str | Path | Document, examples: Any = None) -> Subject:  # noqa: ANN401
     """Read, shape and lower a file.
 
     Args:
-        path: The .onnx file.
+        path: The .onnx file, or one that has been read.
         examples: A tensor or array for each input: a mapping by names, a tuple in the file's
             order, or the only one; None draws some by the shapes that the file declares, its open
             axes bound by 1 or by a usual size.
@@ -193,7 +211,7 @@ def open_file(path: str | Path, examples: Any = None) -> Subject:  # noqa: ANN40
         FileFormatError: When the file is missing, damaged or refers to files outside its folder.
         ArgumentError: When examples do not fit the file, or the package onnx is not installed.
     """
-    document = read(path)
+    document = path if isinstance(path, Document) else read(path)
     given = None if examples is None else dict(_named(document, examples))
     sizes = None if given is None else dict(_open_sizes(document, given))
     found = shaped(document, sizes)
@@ -245,4 +263,4 @@ def _open_sizes(document: Document, given: Mapping[str, Array]) -> Iterator[tupl
 
 def _tensor_or_array(array: Array) -> Any:  # noqa: ANN401
     """A torch tensor of what torch knows."""
-    return tensor_of(array) if array.dtype.kind in "fiub" else array
+    return tensor_of(array) if array.dtype.isbuiltin == 1 and array.dtype.kind in "fiub" else array

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
 Shape = tuple[int, ...]
+_HALVES = frozenset({torch.float16, torch.bfloat16})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,6 +29,7 @@ class View:
         makers: The node that makes a value.
         readers: The nodes that read a value, those whose subgraphs do among them.
         leaving: The values that leave the network.
+        halves: Whether a constant is in half precision.
     """
 
     nodes: Sequence["NodeProto"]
@@ -36,13 +38,14 @@ class View:
     makers: Mapping[str, "NodeProto"]
     readers: Mapping[str, Sequence["NodeProto"]]
     leaving: frozenset[str]
+    halves: bool
 
     def number(self, name: str) -> float | None:
         """The value of a constant of one entry; None for anything else."""
         known = self.fixed.get(name)
         if known is None or known.tensor.numel() != 1:
             return None
-        return float(known.tensor.reshape(()).to(torch.float64))
+        return float(known.tensor.item())
 
     def integers(self, name: str) -> list[int] | None:
         """The entries of a constant of whole numbers; None for anything else."""
@@ -68,15 +71,18 @@ def view_of(document: Document, shapes: Mapping[str, Shape]) -> View:
     """
     makers: dict[str, NodeProto] = {}
     readers: dict[str, list[NodeProto]] = defaultdict(list)
-    for node in document.model.graph.node:
+    nodes = list(document.model.graph.node)
+    for node in nodes:
         makers |= dict.fromkeys((name for name in node.output if name), node)
         for name in reads_of(node):
             readers[name].append(node)
+    fixed = fixed_values(document)
     return View(
-        nodes=list(document.model.graph.node),
-        fixed=fixed_values(document),
+        nodes=nodes,
+        fixed=fixed,
         shapes=shapes,
         makers=makers,
         readers=readers,
         leaving=frozenset(entry.name for entry in document.model.graph.output),
+        halves=any(one.tensor.dtype in _HALVES for one in fixed.values()),
     )

@@ -1,12 +1,16 @@
 """What a person calls an operator that is left whole."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from coreprune.shells.onnx_file.nodes import operator_of
+from coreprune.shells.onnx_file.nodes import attribute, operator_of, subgraphs_of
 from coreprune.shells.onnx_file.view import View
 
 if TYPE_CHECKING:
     from onnx import NodeProto
+
+NAMED = 5
+"""Layers inside control flow that are named, at the most."""
 
 QUANTISED = frozenset({
     "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv",
@@ -46,10 +50,26 @@ def words_for(node: "NodeProto", view: View) -> str:
     if operator in QUANTISED:
         return f"a quantised operation ({operator})"
     if operator in _CONTROL:
-        return f"control flow ({operator})"
+        return f"control flow ({operator}){_around(list(_layers_in(node)))}"
     if operator in _LINEAR:
         return f"{_LINEAR[operator]}{_because(node, view)}"
     return _WORDS.get(operator, f"the operator {operator}")
+
+
+def _around(layers: list[str]) -> str:
+    """The layers in the branches or the body of control flow."""
+    if not layers:
+        return ""
+    more = f" and {len(layers) - NAMED} more" if len(layers) > NAMED else ""
+    return f" around the layers {', '.join(layers[:NAMED])}{more}"
+
+
+def _layers_in(node: "NodeProto") -> Iterator[str]:
+    for graph in subgraphs_of(node):
+        for inner in graph.node:
+            if operator_of(inner) in _LINEAR:
+                yield inner.name or inner.output[0]
+            yield from _layers_in(inner)
 
 
 def _because(node: "NodeProto", view: View) -> str:
@@ -65,4 +85,9 @@ def _because(node: "NodeProto", view: View) -> str:
             return " whose weight is quantised"
         inputs = sources[0] in view.shapes and maker is not None
         return " whose weight is computed from other values" if inputs else " of two values"
+    if attribute(node, "transA", 0):
+        return " that transposes its input (transA)"
+    scales = [f"{name}={attribute(node, name, 1.0):g}" for name in ("alpha", "beta")]
+    if any(not one.endswith("=1") for one in scales):
+        return f" that scales its sums ({', '.join(scales)})"
     return " in a form that is not understood"

@@ -21,6 +21,7 @@ from coreprune.shells.torch_module.tensors import canonical_names
 
 FORMAT = 1
 WEIGHTS, RECORD = "weights.safetensors", "coreprune.json"
+FOLDER_WEIGHTS = "model.safetensors"
 
 
 def save(
@@ -61,7 +62,7 @@ def save(
     except OSError as reason:
         raise ArgumentError(_unwritable(directory, reason)) from reason
     try:
-        save_file(tensors, staging / WEIGHTS)
+        save_file(tensors, staging / WEIGHTS, metadata={"format": "pt"})
         text = json.dumps(document, indent=1, ensure_ascii=False)
         (staging / RECORD).write_text(text + "\n", encoding="utf-8")
         # safetensors lets only the owner read; the weights are as public as the record.
@@ -104,10 +105,10 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
         UnsupportedModelError: When `into` has parameters without a shape or without memory yet.
     """
     document = read_record(directory)
-    tensors = _read_weights(Path(directory) / WEIGHTS, document)
+    tensors = _read_weights(_weights_in(Path(directory)), document)
     model = unwrapped(into)
     check_shaped(model)
-    _check_filled(model)
+    check_filled(model)
     names = canonical_names(model)
     wanted = {name for name in model.state_dict() if names.get(name, name) == name}
     problems = [f"{name} is missing from the file" for name in sorted(wanted - set(tensors))]
@@ -126,7 +127,18 @@ def load(directory: str | Path, *, into: nn.Module) -> nn.Module:
     return into
 
 
-def _check_filled(model: nn.Module) -> None:
+def _weights_in(directory: Path) -> Path:
+    """The weights' file, in folders that transformers reads under its own name."""
+    own, other = directory / WEIGHTS, directory / FOLDER_WEIGHTS
+    return other if other.is_file() and not own.exists() else own
+
+
+def check_filled(model: nn.Module) -> None:
+    """Refuse modules without memory.
+
+    Raises:
+        UnsupportedModelError: Naming the tensors and the way out.
+    """
     empty = [name for name, tensor in model.state_dict().items() if getattr(tensor, "is_meta", 0)]
     if empty:
         raise UnsupportedModelError(

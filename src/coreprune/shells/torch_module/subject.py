@@ -19,6 +19,7 @@ from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.responses import output_metrics
 from coreprune.shells.torch_module.running import check_runs, run
 from coreprune.shells.torch_module.statistics import watch_statistics
+from coreprune.shells.torch_module.tables import tables_of
 from coreprune.shells.torch_module.tensors import tensors_of
 
 
@@ -32,6 +33,7 @@ class Subject:
         call: The example inputs.
         graph: What the copy computes; its parameters are the copy's.
         code: The same in torch's words.
+        tables: The rows of the embeddings that inputs are looked up in, by their positions.
         made: Queries that were dear to make, by a name for how they were made.
     """
 
@@ -40,6 +42,7 @@ class Subject:
     call: Call
     graph: Graph
     code: str
+    tables: Mapping[int, int] = field(default_factory=dict)
     made: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -145,4 +148,5 @@ def prepare(
         call=call,
         graph=lower(working, parts),
         code="\n".join(program.graph_module.code for program in programs),
+        tables=tables_of(parts, call),
     )

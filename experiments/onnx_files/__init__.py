@@ -1,0 +1,1 @@
+"""Files that others trained and exported, pruned without data and judged on real inputs."""

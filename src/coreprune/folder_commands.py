@@ -1,0 +1,88 @@
+"""The commands where MODEL is a Hugging Face folder: one library call each, words or JSON out."""
+
+from pathlib import Path
+
+import typer
+
+import coreprune
+from coreprune.core.coreset import Method
+from coreprune.folder_options import folder_law_of, layers_of
+from coreprune.folder_text import (
+    print_folder_inspection,
+    print_folder_result,
+    print_folder_verification,
+)
+from coreprune.option_values import shares_of
+from coreprune.terminal import complain, print_json, shown_progress
+
+
+def inspect_given_folder(source: Path, *, as_json: bool) -> None:
+    """`coreprune inspect FOLDER`."""
+    with shown_progress() as tell:
+        tell("reading headers", 0, 1)
+        found = coreprune.inspect_folder(source)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_folder_inspection(found)
+
+
+def prune_given_folder(  # noqa: PLR0913 (one argument an option)
+    source: Path,
+    output: Path | None,
+    *,
+    keep: list[str],
+    method: Method,
+    queries: str | None,
+    round_to: int,
+    layers: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """`coreprune prune FOLDER`.
+
+    Raises:
+        BadParameter: When what is needed is not given.
+    """
+    if output is None:
+        raise typer.BadParameter("give --output FOLDER, a new one")
+    if not keep:
+        raise typer.BadParameter("give --keep SHARE, as 0.5, or --keep BLOCK=SHARE")
+    law = folder_law_of(queries)
+    chosen = None
+    if layers is not None:
+        numbers = {block.layer for block in coreprune.inspect_folder(source).blocks}
+        chosen = layers_of(layers, numbers)
+    with shown_progress() as tell:
+        result = coreprune.prune_folder(
+            source,
+            output,
+            keep=shares_of(keep),
+            method=method,
+            queries=law,
+            round_to=round_to,
+            layers=chosen,
+            seed=seed,
+            progress=tell,
+        )
+    if as_json:
+        print_json(result.to_json())
+    else:
+        print_folder_result(result)
+
+
+def verify_given_folder(source: Path, pruned: Path, *, seed: int, as_json: bool) -> None:
+    """`coreprune verify FOLDER PRUNED`.
+
+    Raises:
+        Exit: With code 1 when a certificate does not hold.
+    """
+    with shown_progress() as tell:
+        found = coreprune.verify_folder(source, pruned, seed=seed, progress=tell)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_folder_verification(found)
+    if not found.holds:
+        complain(f"coreprune: {found.failure}")
+        raise typer.Exit(1)
