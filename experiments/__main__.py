@@ -13,6 +13,7 @@ from experiments.ablation import run as ablation
 from experiments.activations import run as activations
 from experiments.convolutional import run as convolutional
 from experiments.corenet import run as corenet
+from experiments.file_laws import run as file_laws
 from experiments.image_laws import run as image_laws
 from experiments.mnist import NoDataError
 from experiments.no_full_training import run as no_full_training
@@ -41,6 +42,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "peers": peers,
     "repaired": repaired,
     "image_laws": image_laws,
+    "file_laws": file_laws,
     "convolutional": convolutional,
     "vgg_dense": vgg_dense,
     "onnx_files": onnx_files,

@@ -327,3 +327,24 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
     monkeypatch.setattr(staging, "_settle", settle)
     assert command(*words)[0] == 0
     assert coreprune.verify_folder(source, tmp_path / "small").holds
+
+
+def test_workers_reach_the_library(command, source, tmp_path, monkeypatch):
+    whole, seen = coreprune.prune_folder, {}
+
+    def noted(*arguments, workers, threads, ray_address, **how):
+        seen.update(workers=workers, threads=threads, ray_address=ray_address)
+        return whole(*arguments, **how)
+
+    monkeypatch.setattr(coreprune, "prune_folder", noted)
+    options = ("--workers", "2", "--threads", "3", "--ray-address", "local")
+    code, _, _ = command("prune", source, "-o", tmp_path / "s", "--keep", "0.5", *options)
+    assert code == 0
+    assert seen == {"workers": 2, "threads": 3, "ray_address": "local"}
+
+
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--threads", "2"), ("--ray-address", "a")])
+def test_workers_are_of_folders(command, option):
+    code, _, err = command("prune", "a.b:c", "-o", "x", "--keep", "0.5", *option)
+    assert code == 1
+    assert "workers, threads and ray_address are of Hugging Face folders" in err

@@ -41,6 +41,7 @@ from coreprune.shared_options import (
     model_of,
 )
 from coreprune.shells.hf_folder.config import has_row
+from coreprune.shells.hf_folder.crew import Crew
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 from coreprune.terminal import complain, print_json, print_table, say, shown_progress
@@ -200,6 +201,16 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             "width for all, so that coreprune.load reads the result, and from_pretrained does not"
         ),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(help="of a folder, how many blocks are cut at a time, one a process")
+    ] = 1,
+    threads: Annotated[
+        int, typer.Option(help="of a folder, threads of each block; last digits depend on them")
+    ] = 1,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="of a folder: the Ray cluster that cuts it, as 10.0.0.1:6379, or local"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="fixes every random choice")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -215,12 +226,15 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             queries=queries,
             round_to=round_to,
             layers=layers,
+            crew=Crew(workers=workers, ray_address=ray_address),
+            threads=threads,
             seed=seed,
             as_json=as_json,
         )
         report_folder(output, wish)
         return
     _check_no_layers(layers)
+    _check_no_crew(Crew(workers=workers, ray_address=ray_address), threads)
     budgets = {
         "parameters": parameters,
         "flops": flops,
@@ -282,6 +296,19 @@ def _check_no_layers(layers: str | None) -> None:
         raise ArgumentError(
             "layers are of Hugging Face folders that the family table has; name what stays whole "
             "with --skip"
+        )
+
+
+def _check_no_crew(crew: Crew, threads: int) -> None:
+    """Refuse workers where nothing is cut block by block.
+
+    Raises:
+        ArgumentError: With the way out.
+    """
+    if crew != Crew() or threads != 1:
+        raise ArgumentError(
+            "workers, threads and ray_address are of Hugging Face folders that the family table "
+            "has; leave them out"
         )
 
 

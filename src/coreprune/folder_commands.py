@@ -13,6 +13,7 @@ from coreprune.folder_text import (
     print_folder_verification,
 )
 from coreprune.option_values import shares_of
+from coreprune.shells.hf_folder.crew import Crew
 from coreprune.terminal import complain, print_json, shown_progress
 
 
@@ -36,6 +37,8 @@ def prune_given_folder(  # noqa: PLR0913 (one argument an option)
     queries: str | None,
     round_to: int,
     layers: str | None,
+    crew: Crew,
+    threads: int,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -62,6 +65,9 @@ def prune_given_folder(  # noqa: PLR0913 (one argument an option)
             queries=law,
             round_to=round_to,
             layers=chosen,
+            workers=crew.workers,
+            threads=threads,
+            ray_address=crew.ray_address,
             seed=seed,
             progress=tell,
         )

@@ -25,6 +25,7 @@ from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
+from coreprune.queries.impressions import Impressions
 from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair
 from coreprune.repairing import notes_on_change, notes_on_repair, record_of, repaired_of
@@ -297,7 +298,7 @@ def _check_kind(model: Model, *, repair: object) -> None:
     """
     if repair is not None and isinstance(model, str | Path):
         raise ArgumentError(
-            "repair needs derivatives, which an .onnx file does not give; prune the torch module "
+            "repair needs derivatives by weights, which a file does not give; prune the module "
             "that it was exported from, or leave repair out and pass queries of your own"
         )
 
@@ -340,7 +341,7 @@ def _measured(
 def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:
     """Queries that chose nothing, save for samples; of those that are dear to make one batch."""
     law = prospect.moments.law
-    examples = 1 if isinstance(law, BatchNormMatched) else MEASURED
+    examples = 1 if isinstance(law, BatchNormMatched | Impressions) else MEASURED
     return drawn(law, prospect.subject, seed=seed, examples=examples, tell=tell)
 
 

@@ -299,6 +299,13 @@ def test_impressions_are_made_once_for_all_groups():
     assert all(a is b for a, b in zip(one, again, strict=True))
 
 
+def test_no_more_impressions_are_made_than_are_asked_for():
+    net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 4))
+    _, groups, moments = moments_for(net, torch.randn(2, 6), Impressions(steps=1))
+    next(moments.calls(groups))
+    assert len(moments.drawn) == 1
+
+
 def test_impressions_too_large_to_keep_are_made_anew_and_the_same(monkeypatch):
     net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 4))
     _, groups, moments = moments_for(net, torch.randn(2, 6), Impressions(steps=1))

@@ -58,6 +58,7 @@ def block_coreset(  # noqa: PLR0913 (how, from what, and for what storage)
     """
     free = block.offset is not None
     seen = moments if free else uncentred(moments)
+    del moments  # n² numbers, which nobody reads again
     if follows_a_path(method):
         reader = Reader(weights=block.weights, moments=seen)
         (subset,) = subsets_of(method, [reader], num_neurons=num_neurons)

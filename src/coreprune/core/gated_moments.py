@@ -24,7 +24,8 @@ from coreprune.core.moments import (
     hermite_coefficients,
 )
 
-_AT_ONCE = 2**22
+_AT_ONCE = 2**17
+"""Numbers of one block of rows, few enough to stay in a cache from term to term."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

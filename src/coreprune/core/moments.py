@@ -22,6 +22,7 @@ ORDER = 24
 """Hermite terms summed one by one; what is left of a neuron's variance enters as one term more."""
 
 _REACH = 12.0
+_PANEL = 512
 _NODES, _WEIGHTS = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(48))
 
 
@@ -78,7 +79,24 @@ def affine_moments(points: Tensor, bias: Tensor, inputs: Moments | Isotropic) ->
     else:
         covariance = p @ inputs.covariance.to(p) @ p.T
     mean = p @ inputs.mean.to(p) + bias.double()
-    return Moments(mean=mean, covariance=(covariance + covariance.T) / 2)
+    return Moments(mean=mean, covariance=symmetrised(covariance))
+
+
+def symmetrised(matrix: Tensor) -> Tensor:
+    """½ (A + Aᵀ) in the matrix's own memory.
+
+    Args:
+        matrix: A; overwritten. Shape (n, n).
+
+    Returns:
+        The same tensor.
+    """
+    for start in range(0, len(matrix), _PANEL):
+        rows = slice(start, start + _PANEL)
+        panel = (matrix[rows, start:] + matrix[start:, rows].T) / 2
+        matrix[rows, start:] = panel
+        matrix[start:, rows] = panel.T
+    return matrix
 
 
 def matched(z: Moments, mean: Tensor, variance: Tensor) -> Moments:
@@ -224,9 +242,7 @@ def restricted(moments: Moments, indices: Tensor) -> Moments:
 def uncentred(moments: Moments) -> Moments:
     """E[hhᵀ] in the covariance's place and no mean: for a reader that has no bias to shift."""
     mean = moments.mean
-    return Moments(
-        mean=torch.zeros_like(mean), covariance=moments.covariance + torch.outer(mean, mean)
-    )
+    return Moments(mean=torch.zeros_like(mean), covariance=moments.covariance.addr(mean, mean))
 
 
 class MomentSum:
@@ -259,7 +275,7 @@ class MomentSum:
         offset = self.first / self.count
         return Moments(
             mean=self.shift + offset,
-            covariance=self.second / self.count - torch.outer(offset, offset),
+            covariance=(self.second / self.count).addr_(offset, offset, alpha=-1),
         )
 
 

@@ -69,8 +69,10 @@ def reconstructed(
     # W K[:,S] + λ W[:,S] = W[:,S] (K[S,S] + λI) + W[:,T] K[T,S] over the neurons T that go.
     gone = torch.ones(weights.shape[1], dtype=torch.bool, device=weights.device)
     gone[indices] = False
-    factor, ridge = factored(k[indices][:, indices], ridge)
-    u = kept + torch.cholesky_solve(k[indices][:, gone] @ w[:, gone].T, factor).T
+    rows = indices[:, None]
+    factor, ridge = factored(k[rows, indices], ridge)
+    cross = k[rows, gone.nonzero().squeeze(1)]
+    u = kept + torch.cholesky_solve(cross @ w[:, gone].T, factor).T
     shift = w @ moments.mean - u @ moments.mean[indices]
     return WeightedSubset(
         indices=indices,
@@ -118,10 +120,13 @@ def factored(covariance: Tensor, ridge: float) -> tuple[Tensor, float]:
         raise ArgumentError(
             "covariance must be finite, and so must its sum; check the moments of the layer"
         )
+    # By columns, as LAPACK has it: the factor then takes the matrix's place, not n² numbers more.
+    factor = torch.empty(covariance.shape, dtype=torch.float64, device=covariance.device).T
+    failed = torch.empty((), dtype=torch.int32, device=factor.device)
     while True:
-        ridged = covariance.to(torch.float64, copy=True)
-        ridged.diagonal().add_(ridge)
-        factor, failed = torch.linalg.cholesky_ex(ridged)
+        factor.copy_(covariance)
+        factor.diagonal().add_(ridge)
+        torch.linalg.cholesky_ex(factor, out=(factor, failed))
         if not failed:
             return factor, ridge
         ridge *= 10

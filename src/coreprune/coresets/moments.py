@@ -1,5 +1,6 @@
 """What every reader of a group sees under the law: closed form along chains, sampled elsewhere."""
 
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,7 +21,7 @@ from coreprune.graph.groups import Group
 from coreprune.graph.inputs import input_values
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, layer_of
-from coreprune.laws.calls import Law, drawn
+from coreprune.laws.calls import Law, calls_of, drawn
 from coreprune.laws.chains import chained, remembers
 from coreprune.progress import Progress, silent
 from coreprune.queries.dead_leaves import DeadLeaves
@@ -76,6 +77,7 @@ class GroupMoments:
         }
         self.sampled: Mapping[tuple[str, str], MomentSum] | None = None
         self.drawn: list[Call] = []
+        self.source = calls_of(self.law, subject, seed=seed)
         self.few = ""
 
     def words(self) -> str:
@@ -109,17 +111,27 @@ class GroupMoments:
 
     def calls(self, groups: Sequence[Group]) -> Iterator[Call]:
         """The queries that the moments of these groups are taken over; the same each time."""
-        wanted, example = _rows_wanted(groups), self.subject.call
+        return self.first(_rows_wanted(groups))
+
+    def first(self, examples: int) -> Iterator[Call]:
+        """The first of these queries, at least so many if there are; the same each time."""
+        example = self.subject.call
         numbers = sum(tensor.numel() for tensor in example.tensors()) / batch_size(example)
-        calls = drawn(self.law, self.subject, seed=self.seed, examples=wanted)
-        if not isinstance(self.law, Dear) or wanted * numbers > KEPT:
-            return calls
-        if sum(map(batch_size, self.drawn)) < wanted:
-            self.drawn = []
-            for call in calls:
-                self.tell("drawing queries", sum(map(batch_size, self.drawn)), wanted)
-                self.drawn.append(call)
-        return iter(self.drawn)
+        if not isinstance(self.law, Dear) or examples * numbers > KEPT:
+            return drawn(self.law, self.subject, seed=self.seed, examples=examples)
+        return self._kept(examples)
+
+    def _kept(self, examples: int) -> Iterator[Call]:
+        """Queries that are dear to make, each made when it is first asked for and then kept."""
+        count = 0
+        for place in itertools.count():
+            if place == len(self.drawn):
+                self.tell("drawing queries", min(count, examples), examples)
+                self.drawn.append(next(self.source))
+            yield self.drawn[place]
+            count += batch_size(self.drawn[place])
+            if count >= examples:
+                return
 
     def _sample(self) -> Mapping[tuple[str, str], MomentSum]:
         """Run queries of the law through the original and sum up what the consumers read.

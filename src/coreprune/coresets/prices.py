@@ -12,7 +12,7 @@ from coreprune.core.reconstruction import Path
 from coreprune.core.selection.paths import PathMethod, Reader, path_of
 from coreprune.coresets.moments import GroupMoments
 from coreprune.coresets.views import Run, View
-from coreprune.laws.calls import drawn, only_input
+from coreprune.laws.calls import only_input
 from coreprune.progress import Progress, silent
 from coreprune.shells.calls import Call, batch_size
 from coreprune.shells.outputs import leaves_of
@@ -105,7 +105,7 @@ def responses(moments: GroupMoments) -> Responses:
     weights = {name: parameters[name] for name in names}
     example = only_input(moments.subject.call)
     examples = EXAMPLES if example is None or example.ndim < 4 else PICTURES
-    calls = drawn(moments.law, moments.subject, seed=moments.seed, examples=examples)
+    calls = moments.first(examples)
     first = next(calls)
     outputs = _outputs_of_one(moments, first)
     metrics = moments.subject.metrics(itertools.chain([first], calls), weights, seed=moments.seed)
@@ -116,8 +116,9 @@ def responses(moments: GroupMoments) -> Responses:
             for name, weight in weights.items()
         }
         note = (
-            "the outputs have no finite derivatives by the layers that were cut: errors of "
-            "different layers are compared in the units of what reads them"
+            f"the outputs have no finite derivatives by the layers that were cut"
+            f"{_because(moments.subject.underivable)}: errors of different layers are compared in "
+            "the units of what reads them"
         )
         return Responses(roots=unit, note=note)
     return Responses(roots={name: _root(metric / outputs) for name, metric in metrics.items()})
@@ -129,6 +130,10 @@ def weighted_readers(views: Sequence[View], roots: Sequence[Tensor]) -> list[Rea
         Reader(weights=root @ view.weights, moments=view.moments, taps=view.taps)
         for view, root in zip(views, roots, strict=True)
     ]
+
+
+def _because(reason: str | None) -> str:
+    return "" if reason is None else f" ({reason})"
 
 
 def _outputs_of_one(moments: GroupMoments, call: Call) -> int:

@@ -64,6 +64,10 @@ class Network(Protocol):
     def original(self) -> Parameters:
         """All tensors as the user gave them: running the network may have changed some."""
 
+    @property
+    def underivable(self) -> str | None:
+        """Why the outputs have no derivatives, in words; None where they may have some."""
+
     def run(self, call: Call, *, gradients: bool = False) -> Any:  # noqa: ANN401
         """The outputs, from the same random state each time.
 

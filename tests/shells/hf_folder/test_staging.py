@@ -9,8 +9,7 @@ from safetensors.torch import load_file
 from tiny_transformers import tiny
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.hf_folder import prune_folder as module
-from coreprune.shells.hf_folder import staging
+from coreprune.shells.hf_folder import staging, task
 from coreprune.shells.hf_folder.families import family_of
 from coreprune.shells.hf_folder.prune_folder import prune_folder
 
@@ -28,13 +27,13 @@ def source(tmp_path):
 @pytest.fixture
 def cut_blocks(monkeypatch):
     """The names of blocks as they are cut."""
-    names, cut = [], module.cut_block
+    names, cut = [], task.cut_block
 
     def counted(block, *args, **kwargs):
         names.append(block.name)
         return cut(block, *args, **kwargs)
 
-    monkeypatch.setattr(module, "cut_block", counted)
+    monkeypatch.setattr(task, "cut_block", counted)
     return names
 
 
@@ -170,12 +169,12 @@ def test_a_disk_that_is_too_small_is_told_before_any_work(source, tmp_path, monk
 
 
 def test_a_tensor_of_another_shape_is_never_written(source, tmp_path, monkeypatch):
-    cut = module.cut_block
+    cut = task.cut_block
 
     def wider(block, tensors, *, num_neurons, wish):
         return cut(block, tensors, num_neurons=num_neurons + 1, wish=wish)
 
-    monkeypatch.setattr(module, "cut_block", wider)
+    monkeypatch.setattr(task, "cut_block", wider)
     with pytest.raises(ArgumentError, match="must have the planned shape"):
         prune_folder(source, tmp_path / "small", keep=0.5)
     assert not (tmp_path / "small").exists()

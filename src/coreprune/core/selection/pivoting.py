@@ -10,7 +10,7 @@ from torch import Tensor
 _BLOCK = 64
 _TIE = 1e-9
 """Scores this near to the best, relatively, are ties: rounding must not choose between twins."""
-_CHUNK = 2**22
+_CHUNK = 2**20
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

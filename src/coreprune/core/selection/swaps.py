@@ -86,20 +86,23 @@ class _Sweep:
     ) -> None:
         stay, go = order[:kept], order[kept:]
         w = weights.double()
-        factor, ridge = factored(covariance[stay][:, stay], ridge)
-        cross = covariance[stay][:, go]
+        factor, ridge = factored(covariance[stay[:, None], stay], ridge)
+        cross = covariance[stay[:, None], go]
         self.kept = kept
         self.form = covariance.new_empty(len(order), len(order))
         b = torch.cholesky_solve(cross, factor)
-        rest = covariance[go][:, go]
+        self.form[:kept, :kept] = inverse_of(factor).neg_()
+        del factor  # whatever is let go here makes room for the Gram matrix
+        rest = covariance[go[:, None], go]
         rest.diagonal().add_(ridge)
         rest.addmm_(cross.T, b, alpha=-1)
-        self.form[:kept, :kept] = inverse_of(factor).neg_()
+        del cross
         self.form[:kept, kept:], self.form[kept:, :kept] = b, b.T
         self.form[kept:, kept:] = rest
         g = w[:, go] @ rest
         self.error = float((g * w[:, go]).sum())
         v = torch.cat([w[:, stay] + w[:, go] @ b.T, g], dim=1)
+        del b, rest, g
         self.gram = v.T @ v
 
     def changes(self, block: slice) -> Tensor:

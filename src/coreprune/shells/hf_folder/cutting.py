@@ -33,11 +33,14 @@ class Wish:
         method: How to choose neurons.
         queries: The law.
         seed: Of all draws.
+        threads: Of torch for every block. Sums are split among them, so that last digits depend on
+            their number: it belongs to the wish, whoever cuts the block.
     """
 
     method: Method
     queries: BehindNorms
     seed: int
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

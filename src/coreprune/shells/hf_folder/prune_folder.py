@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +16,16 @@ from coreprune.progress import Progress, silent
 from coreprune.queries.normalised import BehindNorms
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
-from coreprune.shells.hf_folder.cutting import Wish, cut_block
+from coreprune.shells.hf_folder.crew import Crew, check_crew, cut_by
+from coreprune.shells.hf_folder.cutting import Wish
 from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.layout import Layout, resized
+from coreprune.shells.hf_folder.memory import block_need
 from coreprune.shells.hf_folder.records import BlockRecord, FolderResult, record_from_json
 from coreprune.shells.hf_folder.staging import Staging
 from coreprune.shells.hf_folder.stored import shapes_after
+from coreprune.shells.hf_folder.task import Task
 from coreprune.shells.hf_folder.weights import INDEX, Weights, find_weights, index_after
 from coreprune.shells.hf_folder.widths import UNEVEN, Keep, entries_after, widths_of
 from coreprune.shells.torch_module.files import check_target
@@ -66,13 +70,17 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     layers: Collection[int] | None = None,
     family: Family | None = None,
     seed: int = 0,
+    workers: int = 1,
+    threads: int = 1,
+    ray_address: str | None = None,
     progress: Progress | None = None,
 ) -> FolderResult:
     """Write a Hugging Face folder whose feed-forward blocks have fewer neurons.
 
     Weights only: the model is not run, no code of the folder is executed, and the folder that is
-    read is never written to. One block is in memory at a time. A run that was stopped goes on from
-    the last block that was done when it is called again in the same way.
+    read is never written to. One block is in memory at a time, or one a worker. A run that was
+    stopped goes on after the blocks that were done when it is called again in the same way, with
+    as many workers or others.
 
     Args:
         source: A folder with config.json and safetensors files, as `save_pretrained` writes it.
@@ -85,6 +93,14 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         layers: The numbers of the transformer layers to cut; None for all.
         family: A row of your own for a family that the table does not have.
         seed: Of all draws.
+        workers: How many blocks are cut at a time, each by a process of its own; with more than
+            one, a script must guard its main part by `if __name__ == "__main__":`. The result is
+            the same to the bit at any number.
+        threads: Of torch, for every block. They are not all that the machine has, whatever their
+            number, because sums and so last digits depend on it: `workers` times `threads` should
+            be the machine's cores.
+        ray_address: Of a Ray cluster that cuts the blocks, in workers' place, with the same result;
+            "local" starts one on this machine.
         progress: Called as (what, done, of).
 
     Returns:
@@ -101,6 +117,8 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         coreprune.errors.ArgumentError: source must be a folder, got no/such/folder
     """
     tell = progress if progress is not None else silent
+    crew = Crew(workers=workers, ray_address=ray_address)
+    check_crew(crew, threads=threads)
     source, target = Path(source), Path(target)
     _check_method(method)
     job = _job(
@@ -108,29 +126,34 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         keep=keep,
         round_to=round_to,
         layers=layers,
-        wish=Wish(method=method, queries=queries or BehindNorms(), seed=seed),
+        wish=Wish(method=method, queries=queries or BehindNorms(), seed=seed, threads=threads),
     )
     _check_apart(source, target)
     staging = Staging(target, _plan(job))
     try:
-        _write(job, staging, tell)
+        _write(job, staging, crew, tell=tell)
     except (FileFormatError, UnsupportedModelError):
         staging.discard()  # nothing to go on with
         raise
     return _finish(job, staging)
 
 
-def _write(job: _Job, staging: Staging, tell: Progress) -> None:
+def _write(job: _Job, staging: Staging, crew: Crew, *, tell: Progress) -> None:
     """Write the shards, block by block."""
     shards = job.weights.shards
     staging.check_room(job.layouts)
     for done, (name, layout) in enumerate(job.layouts.items()):
         tell("copying what stays", done, len(shards))
         staging.begin_shard(name, shards[name], layout)
-    for done, block in enumerate(job.cut):
-        tell("pruning blocks", done, len(job.cut))
-        if block.name not in staging.blocks_done:
-            _cut(block, job, staging)
+    blocks = job.cut
+    tasks = [
+        _task(block, job, staging) for block in blocks if block.name not in staging.blocks_done
+    ]
+    tell("pruning blocks", len(blocks) - len(tasks), len(blocks))
+    with closing(cut_by(crew, tasks)) as records:  # no worker works on where this is stopped
+        for record in records:
+            staging.note_block(record.name, asdict(record))
+            tell("pruning blocks", len(staging.blocks_done), len(blocks))
 
 
 def _job(
@@ -196,15 +219,27 @@ def _plan(job: _Job) -> dict[str, Any]:
         "method": job.wish.method,
         "queries": job.wish.queries.words,
         "seed": job.wish.seed,
+        "threads": job.wish.threads,
     }
 
 
-def _cut(block: Block, job: _Job, staging: Staging) -> None:
-    tensors = job.weights.read(block.tensors)
-    done = cut_block(block, tensors, num_neurons=job.widths[block.name], wish=job.wish)
-    homes = {name: job.weights.homes[name] for name in done.tensors}
-    places = {name: (home, job.layouts[home]) for name, home in homes.items()}
-    staging.write_block(block.name, done.tensors, places=places, record=asdict(done.record))
+def _task(block: Block, job: _Job, staging: Staging) -> Task:
+    kind, homes = block.kind, {name: job.weights.homes[name] for name in block.tensors}
+    need = block_need(
+        neurons=block.neurons,
+        width=job.config.number(kind.hidden),
+        layers=3 if kind.is_gated else 2,
+        centred=kind.norm_kind == "layer_norm",
+    )
+    return Task(
+        block=block,
+        num_neurons=job.widths[block.name],
+        wish=job.wish,
+        sources={name: job.weights.folder.resolve() / home for name, home in homes.items()},
+        target=staging.target,
+        spots={name: staging.spot(name, home, job.layouts[home]) for name, home in homes.items()},
+        need=need,
+    )
 
 
 def _finish(job: _Job, staging: Staging) -> FolderResult:
@@ -224,6 +259,7 @@ def _finish(job: _Job, staging: Staging) -> FolderResult:
     document = {
         "format": FORMAT,
         "library_version": version("coreprune"),
+        "threads": job.wish.threads,
         "block_widths": dict(job.widths),
         **result.to_json(),
     }

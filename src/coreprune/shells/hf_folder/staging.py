@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,67 @@ from coreprune.shells.hf_folder.layout import Layout, copied_places
 from coreprune.shells.hf_folder.weights import Shard, bytes_of
 
 _CHUNK = 2**24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """Where a tensor goes.
+
+    Attributes:
+        path: The file.
+        start: Its first byte there.
+        shape: Its planned shape.
+    """
+
+    path: Path
+    start: int
+    shape: tuple[int, ...]
+
+
+def place_beside(target: Path) -> Path:
+    """Where a folder is until it is complete."""
+    return target.parent / f".{target.name}.coreprune"
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """What goes wrong on disk is told in words.
+
+    Raises:
+        ArgumentError: With what to do.
+    """
+    try:
+        yield
+    except OSError as reason:
+        raise ArgumentError(
+            f"target {target} cannot be written ({reason}); what is done so far is kept in "
+            f"{place_beside(target)}: make room and run the same command again to go on, or "
+            "remove it"
+        ) from reason
+
+
+def write_tensors(target: Path, tensors: Mapping[str, Tensor], spots: Mapping[str, Spot]) -> None:
+    """Write a block's tensors to their places; several processes may write several blocks.
+
+    Args:
+        target: The folder to be.
+        tensors: By name.
+        spots: Where they go, by name.
+
+    Raises:
+        ArgumentError: When a tensor is not of the planned shape, or cannot be written.
+    """
+    for name, value in tensors.items():
+        if tuple(value.shape) != (planned := spots[name].shape):
+            raise ArgumentError(
+                f"{name} must have the planned shape {planned}, got {tuple(value.shape)}"
+            )
+    with writing(target):
+        for name, value in tensors.items():
+            with spots[name].path.open("r+b") as file:
+                file.seek(spots[name].start)
+                file.write(bytes_of(value))
+                _settle(file)
 
 
 class Staging:
@@ -35,10 +97,10 @@ class Staging:
             plan: Everything that the output depends on, as JSON takes it.
         """
         self.target = target
-        self.root = target.parent / f".{target.name}.coreprune"
+        self.root = place_beside(target)
         self.folder = self.root / "folder"
         self.journal = self.root / "journal.jsonl"
-        with self.writing():
+        with writing(self.target):
             self._open(json.dumps(plan, sort_keys=True, indent=1))
         self.shards_done: set[str] = set()
         self.blocks_done: dict[str, dict[str, Any]] = {}
@@ -62,7 +124,7 @@ class Staging:
             return
         text = self.journal.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]
-        with self.writing():
+        with writing(self.target):
             os.truncate(self.journal, len(whole))
         for line in whole.splitlines():
             yield json.loads(line)
@@ -71,21 +133,6 @@ class Staging:
         with self.journal.open("ab") as file:
             file.write((json.dumps(entry, ensure_ascii=False) + "\n").encode())
             _settle(file)
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """What goes wrong on disk is told in words.
-
-        Raises:
-            ArgumentError: With what to do.
-        """
-        try:
-            yield
-        except OSError as reason:
-            raise ArgumentError(
-                f"target {self.target} cannot be written ({reason}); what is done so far is kept "
-                f"in {self.root}: make room and run the same command again to go on, or remove it"
-            ) from reason
 
     def check_room(self, layouts: Mapping[str, Layout]) -> None:
         """See that shards that are not begun yet will fit.
@@ -123,7 +170,7 @@ class Staging:
         if name in self.shards_done:
             return
         header = after.header
-        with self.writing(), shard.path.open("rb") as source:
+        with writing(self.target), shard.path.open("rb") as source:
             with (self.folder / name).open("wb") as file:
                 file.write(header)
                 file.truncate(len(header) + after.num_bytes)
@@ -135,55 +182,47 @@ class Staging:
             self._note({"shard": name})
         self.shards_done.add(name)
 
-    def write_block(
-        self,
-        name: str,
-        tensors: Mapping[str, Tensor],
-        *,
-        places: Mapping[str, tuple[str, Layout]],
-        record: Mapping[str, Any],
-    ) -> None:
-        """Write a block's tensors to their places.
+    def spot(self, name: str, file: str, layout: Layout) -> Spot:
+        """Where a tensor will be.
+
+        Args:
+            name: The tensor's.
+            file: The shard that holds it.
+            layout: That shard's layout to be.
+
+        Returns:
+            The place.
+        """
+        place = layout.places[name]
+        start = len(layout.header) + place.start
+        return Spot(path=self.folder / file, start=start, shape=place.shape)
+
+    def note_block(self, name: str, record: Mapping[str, Any]) -> None:
+        """Note that a block's tensors are in their places.
 
         Args:
             name: The block's.
-            tensors: By name.
-            places: The file and its layout to be, by the tensor's name.
-            record: For the journal.
-
-        Raises:
-            ArgumentError: When a tensor is not of the planned shape.
+            record: What was done.
         """
-        for tensor, value in tensors.items():
-            if tuple(value.shape) != (planned := places[tensor][1].places[tensor].shape):
-                raise ArgumentError(
-                    f"{tensor} must have the planned shape {planned}, got {tuple(value.shape)}"
-                )
-        with self.writing():
-            for tensor, value in tensors.items():
-                home, layout = places[tensor]
-                with (self.folder / home).open("r+b") as file:
-                    file.seek(len(layout.header) + layout.places[tensor].start)
-                    file.write(bytes_of(value))
-                    _settle(file)
+        with writing(self.target):
             self._note({"block": name, "record": dict(record)})
         self.blocks_done[name] = dict(record)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small file of the folder."""
-        with self.writing():
+        with writing(self.target):
             (self.folder / name).write_text(text, encoding="utf-8")
 
     def copy(self, source: Path, name: str) -> None:
         """Copy a file of the original as it is."""
-        with self.writing():
+        with writing(self.target):
             place = self.folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, place)
 
     def finish(self) -> None:
         """Let the folder appear."""
-        with self.writing():
+        with writing(self.target):
             if self.target.is_dir():
                 self.target.rmdir()  # empty, or it would have been refused
             self.folder.replace(self.target)

@@ -45,7 +45,7 @@ def fixed_values(document: Document) -> dict[str, Fixed]:
         _note(found, proto.name, None if small is None else small.tensor())
     for node in document.model.graph.node:
         if operator_of(node) == "Constant":
-            _note(found, node.output[0], _own(node))
+            _note(found, node.output[0], value_of_constant(node))
         elif node.input and node.input[0] in found:
             _derive(node, found)
     return found
@@ -56,8 +56,8 @@ def _note(found: dict[str, Fixed], name: str, tensor: Tensor | None) -> None:
         found[name] = Fixed(root=name, tensor=tensor)
 
 
-def _own(node: "NodeProto") -> Tensor | None:
-    """What a Constant holds."""
+def value_of_constant(node: "NodeProto") -> Tensor | None:
+    """What a Constant holds; None for what is no tensor that torch has."""
     for entry in node.attribute:
         if entry.name == "value":
             held = held_from_proto(entry.t, node.output[0])

@@ -69,13 +69,22 @@ def convolution(node: "NodeProto", view: View, book: Book) -> Convolution | None
         weight=matrix,
         bias=book.vector(bias, (output, 2), size=width) if bias else None,
         kernel=kernel,
-        **_moves(node, kernel, view.shapes[source][2:]),
+        **moves_of_node(node, kernel, view.shapes[source][2:]),
         groups=attribute(node, "group", 1),
     )
 
 
-def _moves(node: "NodeProto", kernel: Shape, sizes: Shape) -> dict[str, Any]:
-    """Stride, dilation and zeros around the input, as the graph language names them."""
+def moves_of_node(node: "NodeProto", kernel: Shape, sizes: Shape) -> dict[str, Any]:
+    """Stride, dilation and zeros around the input, as the graph language names them.
+
+    Args:
+        node: A convolution or a pool.
+        kernel: The extent of its windows.
+        sizes: Those of its input behind the channels.
+
+    Returns:
+        By the names `stride`, `dilation` and `padding`, of which each axis has two numbers.
+    """
     ones = [1] * len(kernel)
     stride = tuple(attribute(node, "strides", ones))
     dilation = tuple(attribute(node, "dilations", ones))

@@ -23,13 +23,19 @@ from coreprune.shells.onnx_file.layer_inputs import largest_input_norms, read_by
 from coreprune.shells.onnx_file.lower import Lowered, lower
 from coreprune.shells.onnx_file.open_batch import with_open_batch
 from coreprune.shells.onnx_file.postcondition import violation
+from coreprune.shells.onnx_file.rendition.rendering import Rendition, rendition_of
 from coreprune.shells.onnx_file.session import Session, start, tensor_of
 from coreprune.shells.onnx_file.shapes import shaped
 from coreprune.shells.onnx_file.tables import tables_of
 from coreprune.shells.onnx_file.view import view_of
+from coreprune.shells.responses import Seen, output_metrics
+from coreprune.shells.torch_module.statistics import watch_statistics
 
 Sessions = dict[tuple[str, ...] | None, Session]
 """Open sessions by the values that they give; None for the outputs."""
+
+OF_ROWS, OF_CHANNELS = -1, 1
+"""The axis of a layer's output that holds its neurons: of a matrix product, of a convolution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,6 +51,7 @@ class Subject:
         made: Queries that were dear to make, by a name for how they were made.
         sessions: Of `working`.
         opened: It, with its batch left open where that is sound, once it has been run.
+        renditions: The same in torch, or why there is none: none or one.
     """
 
     document: Document
@@ -55,6 +62,7 @@ class Subject:
     made: dict[str, Tensor] = field(default_factory=dict)
     sessions: Sessions = field(default_factory=dict)
     opened: list[Document] = field(default_factory=list)
+    renditions: list[Rendition | str] = field(default_factory=list)
 
     @property
     def graph(self) -> Graph:
@@ -89,12 +97,25 @@ class Subject:
     def original(self) -> Parameters:
         return self.graph.parameters
 
-    def run(self, call: Call, *, gradients: bool = False) -> dict[str, Any]:  # noqa: ARG002 (none)
+    @property
+    def underivable(self) -> str | None:
+        rendition = self._rendition()
+        return rendition if isinstance(rendition, str) else None
+
+    def run(self, call: Call, *, gradients: bool = False) -> dict[str, Any]:
+        rendition = self._rendition() if gradients else None
+        if isinstance(rendition, Rendition):
+            with torch.enable_grad():
+                return rendition.run(self._given(call))
         found = self._session(None).run(self._arrays(call))
         return {name: _tensor_or_array(array) for name, array in found.items()}
 
-    def remembered(self, call: Call) -> list[tuple[Tensor, Tensor, Tensor]]:  # noqa: ARG002
-        return []  # ONNX Runtime has no derivatives
+    def remembered(self, call: Call) -> list[tuple[Tensor, Tensor, Tensor]]:
+        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        if isinstance(self._rendition(), Rendition):
+            with watch_statistics(lambda *norm: seen.append(norm)):
+                self.run(call, gradients=True)
+        return seen
 
     def read(self, call: Call, weights: Collection[str], see: See) -> None:
         layers = self._layers(weights)
@@ -117,18 +138,32 @@ class Subject:
         return largest_input_norms(self._running(), layers, batches, windows=windows)
 
     def metrics(
-        self,
-        calls: Iterable[Call],  # noqa: ARG002
-        weights: Collection[str],  # noqa: ARG002
-        *,
-        seed: int,  # noqa: ARG002
+        self, calls: Iterable[Call], weights: Collection[str], *, seed: int
     ) -> Mapping[str, Tensor]:
-        return {}  # ONNX Runtime has no derivatives
+        rendition = self._rendition()
+        if isinstance(rendition, str):
+            return {}
+        layers = {layer.output: layer for layer in self._layers(weights)}
+
+        def forward(call: Call) -> tuple[Any, list[Seen]]:
+            seen: list[Seen] = []
+
+            def watch(name: str, value: Tensor) -> None:
+                if name in layers and value.numel():
+                    seen.append(_seen(layers[name], value))
+
+            with torch.enable_grad():
+                return rendition.run(self._given(call), watch), seen
+
+        held = {name: self.graph.parameters[name] for name in weights}
+        try:
+            return output_metrics(forward, calls, held, seed=seed)
+        except Exception:  # noqa: BLE001 (torch's functions raise anything)
+            return {}
 
     def with_tensors(self, changed: Parameters) -> "Subject":
-        return replace(
-            self, working=edited(self.document, self.lowered, changed), sessions={}, opened=[]
-        )
+        working = edited(self.document, self.lowered, changed)
+        return replace(self, working=working, sessions={}, opened=[], renditions=[])
 
     def violation(
         self, small: Parameters, wide: Parameters, *, columns: Collection[str]
@@ -160,13 +195,29 @@ class Subject:
     def finished(self, changed: Parameters) -> Document:
         return edited(self.document, self.lowered, changed)
 
+    def _given(self, call: Call) -> dict[str, Any]:
+        """The inputs of a call by their names."""
+        return {**dict(zip(self.names, call.args, strict=False)), **call.kwargs}
+
     def _arrays(self, call: Call) -> Arrays:
-        """The inputs of a call as ONNX Runtime takes them, by their names."""
-        given = {**dict(zip(self.names, call.args, strict=False)), **call.kwargs}
+        """The same as ONNX Runtime takes them."""
         return {
             name: value.detach().cpu().contiguous().numpy() if isinstance(value, Tensor) else value
-            for name, value in given.items()
+            for name, value in self._given(call).items()
         }
+
+    def _rendition(self) -> Rendition | str:
+        """The file in torch, or why it is not, found out when it is first asked for."""
+        if not self.renditions:
+            self.renditions.append(self._rendered())
+        return self.renditions[0]
+
+    def _rendered(self) -> Rendition | str:
+        try:
+            expected = self.run(self.call)
+        except ArgumentError as reason:
+            return str(reason)
+        return rendition_of(self._running(), self._given(self.call), expected)
 
     def _session(self, exposed: tuple[str, ...] | None) -> Session:
         if exposed not in self.sessions:
@@ -193,6 +244,14 @@ class Subject:
         shape = self.graph.parameters[node.weight].shape
         places = math.prod(self.graph.shapes[node.output]) // shape[0]
         return 2 * places * math.prod(shape)
+
+
+def _seen(layer: Linear, output: Tensor) -> Seen:
+    """What a layer gave, so that derivatives by it can be taken."""
+    if not output.requires_grad:
+        output.requires_grad_()
+    axis = OF_ROWS if isinstance(layer, Affine) else OF_CHANNELS
+    return Seen(weight=layer.weight, output=output, axis=axis)
 
 
 def open_file(path: str | Path | Document, examples: Any = None) -> Subject:  # noqa: ANN401

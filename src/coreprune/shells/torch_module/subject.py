@@ -61,6 +61,10 @@ class Subject:
     def original(self) -> Parameters:
         return tensors_of(self.source)
 
+    @property
+    def underivable(self) -> str | None:
+        return None  # unless the user's code hides them
+
     def run(self, call: Call, *, gradients: bool = False) -> Any:  # noqa: ANN401
         return run(self.working, call, gradients=gradients)
 

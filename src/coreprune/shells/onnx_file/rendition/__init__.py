@@ -1,0 +1,1 @@
+"""ONNX graphs in torch's words, for their derivatives alone: values are ONNX Runtime's."""
