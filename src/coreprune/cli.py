@@ -276,8 +276,13 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         told = save_traced(result, Path(model), target) if is_folder(model) else ""
         if not told:
             result.save(target)
-        about = replace(context_of(model, target), command=typed(), loading=told)
-        report_pruned(result, wish, context=about, networks=(made, examples), tell=tell)
+        report_pruned(
+            result,
+            wish,
+            context=replace(context_of(model, target), command=typed(), loading=told),
+            networks=(made, examples),
+            tell=tell,
+        )
     if as_json:
         print_json(result.to_json())
         return
