@@ -2,6 +2,7 @@
 
 from coreprune.budget import Budget
 from coreprune.certify import certify
+from coreprune.compare import compare
 from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
@@ -27,6 +28,7 @@ from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import (
     Certified,
     CertifiedGroup,
+    Comparison,
     GroupRecord,
     Inspection,
     LayerRecord,
@@ -51,6 +53,7 @@ __all__ = [
     "Budget",
     "Certified",
     "CertifiedGroup",
+    "Comparison",
     "CurvePoint",
     "DeadLeaves",
     "Ellipsoid",
@@ -78,6 +81,7 @@ __all__ = [
     "WholeRecord",
     "activations",
     "certify",
+    "compare",
     "curve",
     "finetune",
     "inspect",
