@@ -45,6 +45,7 @@ RANKS = {
     "prune": 9,
     "folder_repair": 9,
     "verification": 9,
+    "folder_prune_repair": 9.5,
     "": 10,  # the public names
     "demo": 11,
     "verification_text": 11,

@@ -13,6 +13,7 @@ from test_cli import run
 from tiny_transformers import tiny
 
 import coreprune
+from coreprune import folder_prune_repair
 from coreprune.folder_options import folder_law_of, layers_of
 from coreprune.shells.hf_folder import staging
 
@@ -330,13 +331,13 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
 
 
 def test_workers_reach_the_library(command, source, tmp_path, monkeypatch):
-    whole, seen = coreprune.prune_folder, {}
+    whole, seen = folder_prune_repair.prune_folder, {}
 
     def noted(*arguments, workers, threads, ray_address, **how):
         seen.update(workers=workers, threads=threads, ray_address=ray_address)
         return whole(*arguments, **how)
 
-    monkeypatch.setattr(coreprune, "prune_folder", noted)
+    monkeypatch.setattr(folder_prune_repair, "prune_folder", noted)
     options = ("--workers", "2", "--threads", "3", "--ray-address", "local")
     code, _, _ = command("prune", source, "-o", tmp_path / "s", "--keep", "0.5", *options)
     assert code == 0

@@ -229,6 +229,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             crew=Crew(workers=workers, ray_address=ray_address),
             threads=threads,
             seed=seed,
+            repair=repair,
             as_json=as_json,
         )
         report_folder(output, wish)

@@ -31,7 +31,6 @@ WAYS: Mapping[str, str] = {
     "certified": "pass --keep 0.5; every block's certificate is in the record",
     "lossless": "pass --keep 0.5",
     "only_curve": "the record of a pruned folder tells every block's expected error",
-    "repair": "pass the folder that is written to coreprune.repair_folder in Python",
     "score": "the model is not run; score the folder that is written with tools of your own",
     "radius": "certificates of blocks hold for every input of the model",
     "box": "certificates of blocks hold for every input of the model",

@@ -133,7 +133,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         layers=layers,
         wish=Wish(method=method, queries=law, seed=seed, threads=threads),
     )
-    _check_apart(source, target)
+    check_apart(source, target)
     staging = Staging(target, _plan(job))
     try:
         with torch_threads(threads):
@@ -206,7 +206,7 @@ def _check_method(method: Method) -> None:
         )
 
 
-def _check_apart(source: Path, target: Path) -> None:
+def check_apart(source: Path, target: Path) -> None:
     """Refuse a target in the source.
 
     Raises:
@@ -236,13 +236,13 @@ def _plan(job: _Job) -> dict[str, Any]:
         "family": repr(job.config.family),
         "widths": dict(job.widths),
         "method": job.wish.method,
-        "queries": _identity(job.wish.queries),
+        "queries": identity_of(job.wish.queries),
         "seed": job.wish.seed,
         "threads": job.wish.threads,
     }
 
 
-def _identity(queries: FolderLaw) -> str:
+def identity_of(queries: FolderLaw) -> str:
     """The law and, of sentences, what they say."""
     if not isinstance(queries, Sentences):
         return words_of(queries)
