@@ -45,7 +45,7 @@ from coreprune.shells.hf_folder.crew import Crew
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 from coreprune.terminal import complain, print_json, print_table, say, shown_progress
-from coreprune.traced_folder import save_traced
+from coreprune.traced_folder import save_traced, with_notes
 from coreprune.verify_command import verify
 
 ROWS = 25
@@ -274,9 +274,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             progress=tell,
             **said,
         )
-        told = save_traced(result, Path(model), target) if is_folder(model) else ""
-        if not told:
-            result.save(target)
+        result, told = _saved(result, model, target)
         report_pruned(
             result,
             wish,
@@ -290,6 +288,15 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     _print_summary(result, target)
     if told:
         say(told)
+
+
+def _saved(result: PruneResult, model: str, target: Path) -> tuple[PruneResult, str]:
+    """Write a result; the same with notes on the folder it came from, and how that is loaded."""
+    if is_folder(model):
+        result = with_notes(result, Path(model))
+        return result, save_traced(result, Path(model), target)
+    result.save(target)
+    return result, ""
 
 
 def _check_no_layers(layers: str | None) -> None:

@@ -16,7 +16,7 @@ from coreprune.progress import Progress, silent
 from coreprune.queries.normalised import LEAST, BehindNorms
 from coreprune.queries.sentences import Sentences
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
-from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
+from coreprune.shells.hf_folder.config import CONFIG, OWN_CODE, Config, read_config
 from coreprune.shells.hf_folder.crew import Crew, check_crew, cut_by
 from coreprune.shells.hf_folder.cutting import FolderLaw, Wish, words_of
 from coreprune.shells.hf_folder.families import Family
@@ -304,10 +304,7 @@ def _result(
 ) -> FolderResult:
     notes = [UNEVEN] if entries is None else []
     if "auto_map" in job.config.entries:
-        notes.append(
-            "config.json names code of its own as auto_map; it was copied, not run, and the family "
-            "table speaks of transformers' own code"
-        )
+        notes.append(f"{OWN_CODE}, and the family table speaks of transformers' own code")
     if few := [one for one in records if one.rows is not None and one.rows < one.neurons_before]:
         listing = ", ".join(f"{one.name} ({one.rows} for {one.neurons_before})" for one in few)
         notes.append(
