@@ -31,7 +31,7 @@ WAYS: Mapping[str, str] = {
     "certified": "pass --keep 0.5; every block's certificate is in the record",
     "lossless": "pass --keep 0.5",
     "only_curve": "the record of a pruned folder tells every block's expected error",
-    "score": "the report of a folder runs no model; score the folder that is written with tools of your own",
+    "score": "reports of folders run no model; score what is written with tools of your own",
     "radius": "certificates of blocks hold for every input of the model",
     "box": "certificates of blocks hold for every input of the model",
     "samples": "certificates are of blocks, and classes are the whole model's",
