@@ -80,7 +80,7 @@ def misspelt(data: bytes, draw: random.Random) -> bytes:
     head, text, tail = _json_part(data)
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _misspelt_message(data, draw)
     spoilt = json.dumps(_spoilt(document, draw)).encode()
     if head:

@@ -68,8 +68,12 @@ def read(path: str | Path) -> Document:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileFormatError(f"{path} {what}; pass an .onnx file")
-    model = _parsed(path)
-    document = from_model(model, path)
+    try:
+        document = from_model(_parsed(path), path)
+    except UnicodeDecodeError as reason:
+        raise FileFormatError(
+            f"{path} holds text that is not UTF-8 ({reason}); export the model again"
+        ) from reason
     check(document)
     return document
 
@@ -131,7 +135,7 @@ def _taken_apart(
 def _copy(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
     """Copy all fields of a message but some."""
     for field, value in source.ListFields():
-        if field.name not in without and isinstance(value, str | bytes | int):
+        if field.name not in without and isinstance(value, str | int):
             setattr(target, field.name, value)
         elif field.name not in without:
             getattr(target, field.name).MergeFrom(value)
