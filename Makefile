@@ -2,13 +2,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test experiments benchmarks
+.PHONY: demo test docs experiments benchmarks
 
 demo: $(VENV)/ready
 	$(BIN)/coreprune demo
 
 test: $(VENV)/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+
+docs: $(VENV)/ready
+	$(BIN)/python -m docs.generators
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
 
 experiments: $(VENV)/ready
 	$(BIN)/python -m experiments $(if $(QUICK),--quick)

@@ -15,6 +15,7 @@ from experiments.convolutional import run as convolutional
 from experiments.corenet import run as corenet
 from experiments.file_laws import run as file_laws
 from experiments.image_laws import run as image_laws
+from experiments.minilm import run as minilm
 from experiments.mnist import NoDataError
 from experiments.no_full_training import run as no_full_training
 from experiments.one_neuron import run as one_neuron
@@ -22,6 +23,7 @@ from experiments.onnx_files import run as onnx_files
 from experiments.paper_table import run as paper_table
 from experiments.peers import run as peers
 from experiments.publish import Experiment, publish, with_results
+from experiments.quantised import run as quantised
 from experiments.repaired import run as repaired
 from experiments.size_independence import run as size_independence
 from experiments.soundness import run as soundness
@@ -45,6 +47,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "file_laws": file_laws,
     "convolutional": convolutional,
     "vgg_dense": vgg_dense,
+    "minilm": minilm,
+    "quantised": quantised,
     "onnx_files": onnx_files,
     "soundness": soundness,
     "tightness": tightness,

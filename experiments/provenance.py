@@ -2,6 +2,7 @@
 
 import platform
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import coreprune
 
 
 def provenance(*, seeds: tuple[int, ...], started: float, data: str) -> dict[str, Any]:
-    """The seeds, the processor time taken and the versions.
+    """The seeds, the processor time taken, the versions and the day.
 
     Processor time of one thread says what a step costs, whatever else the machine does.
 
@@ -30,4 +31,5 @@ def provenance(*, seeds: tuple[int, ...], started: float, data: str) -> dict[str
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "data": data,
+        "date": datetime.now(UTC).date().isoformat(),
     }

@@ -1,5 +1,7 @@
 """The benchmarks judge what has a limit and only report the others."""
 
+import json
+
 import pytest
 import torch
 
@@ -34,7 +36,7 @@ LIMITS = (
     ],
 )
 def test_only_the_ratios_with_a_limit_are_judged(
-    monkeypatch, capsys, sampled, selected, seconds, certified, structure, misses
+    monkeypatch, tmp_path, capsys, sampled, selected, seconds, certified, structure, misses
 ) -> None:
     monkeypatch.setattr(sampling, "main", lambda: sampled)
     monkeypatch.setattr(selecting, "main", lambda: selected)
@@ -42,9 +44,12 @@ def test_only_the_ratios_with_a_limit_are_judged(
     monkeypatch.setattr(certifying, "main", lambda: certified)
     ratio = onnx_structure.Ratio(structure=structure, checked=9.0)
     monkeypatch.setattr(onnx_structure, "main", lambda: {onnx_structure.GENERATED: ratio})
-    monkeypatch.setattr(import_time, "main", lambda: None)
-    monkeypatch.setattr(latency, "main", lambda: None)
-    assert program.main() == bool(misses)
+    monkeypatch.setattr(import_time, "main", lambda: 0.1)
+    monkeypatch.setattr(latency, "main", lambda: {(64, 0.8, 1): 0.7})
+    monkeypatch.setattr(program, "RESULTS", tmp_path / "results.json")
+    assert program.main(publish=True) == bool(misses)
+    costs = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["costs"]
+    assert [c["value"] for c in costs if c["what"].startswith("import ")] == [0.1]
     errors = capsys.readouterr().err
     assert [name in errors for name in LIMITS] == [name in misses for name in LIMITS]
 

@@ -371,7 +371,7 @@ def test_prune_says_why_nothing_is_proven(command, saved: Path) -> None:
     )
     given = ("step_net:Residual", "--input", "1x4", "--keep", "0.5", "-o", "other")
     _, out, _ = command("prune", *given)
-    words = "nothing is proven of the outputs; group: no bound of the whole network, because"
+    words = "nothing is proven of the outputs; no bound of the whole network, because"
     assert words in out
 
 

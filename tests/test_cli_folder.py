@@ -131,7 +131,7 @@ def test_layers_must_take_some():
         layers_of("4:", range(4))
 
 
-@pytest.mark.parametrize("words", ["ball:1", "behind_norms:x", "behind_norms:20:3", "tokens"])
+@pytest.mark.parametrize("words", ["ball:1", "behind_norms:x", "behind_norms:20:3", "tokens:x"])
 def test_other_words_are_no_law_of_folders(words):
     with pytest.raises(coreprune.ArgumentError, match="queries must be of folders behind_norms"):
         folder_law_of(words)
@@ -174,7 +174,7 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
         (("--skip", "x"), "leave --skip out: pass --layers 2:"),
         (("--keep", "1.5"), "keep must be a number in (0, 1], got 1.5"),
         (("--keep", "x=0.5"), "keep names x, which is no block"),
-        (("--round-to", "32"), "round_to must be at most the 24 neurons"),
+        (("--round-to", "32"), "--round-to must be at most the 24 neurons"),
         (("--layers", "7:"), "takes none; pass 0:2 for all"),
         (("--method", "luck"), "method must be one of"),
         (("--method", "importance"), "pass method='priority'"),

@@ -110,3 +110,25 @@ def first_output(model, name):
     """What the model gives for them."""
     with torch.no_grad():
         return model(**inputs_of(name))[0]
+
+
+WORDS = ("plane", "man", "flute", "plays", "flies", "a", "the", "high")
+
+
+def save_tokenizer(folder):
+    """A tokenizer of whole words that begins texts with 1 and ends them with 2, as BERT's do."""
+    tokenizers = pytest.importorskip("tokenizers")
+    names = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[unused0]", *WORDS]
+    words = tokenizers.models.WordLevel({name: i for i, name in enumerate(names)}, "[UNK]")
+    inner = tokenizers.Tokenizer(words)
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    inner.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+    ).save_pretrained(folder)

@@ -111,7 +111,7 @@ def run(*, quick: bool) -> dict[str, Any]:
     started = time.process_time()
     plan = QUICK if quick else FULL
     digits = mnist.load(quick=quick)
-    learnt, judge = _split(digits, plan.held_out)
+    learnt, judge = split(digits, plan.held_out)
     cases = [(name, seed) for name in plan.recipes for seed in plan.seeds]
     runs = []
     for recipe, seed in progress(cases, "networks"):
@@ -128,8 +128,16 @@ def run(*, quick: bool) -> dict[str, Any]:
     }
 
 
-def _split(digits: Digits, held_out: int) -> tuple[Digits, tuple[Tensor, Tensor]]:
-    """The training images without the last ones, and those; the test images are dropped."""
+def split(digits: Digits, held_out: int) -> tuple[Digits, tuple[Tensor, Tensor]]:
+    """The training images without the last ones, and those; the test images are dropped.
+
+    Args:
+        digits: All of them.
+        held_out: How many of the training images judge.
+
+    Returns:
+        What networks learn from, and the images and classes held out.
+    """
     nothing = digits.test_images[:0], digits.test_labels[:0]
     learnt = Digits(
         train_images=digits.train_images[:-held_out],

@@ -2,10 +2,12 @@
 
 from coreprune.budget import Budget
 from coreprune.certify import certify
+from coreprune.compare import compare
 from coreprune.core import activations
 from coreprune.core.coreset import layer_coreset, neuron_coreset
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.finetune import Finetuned, Finetuning, finetune
+from coreprune.folder_repair import FolderRepaired, repair_folder
 from coreprune.inspection import inspect
 from coreprune.loading import load
 from coreprune.pricing import curve
@@ -19,12 +21,14 @@ from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.normalised import BehindNorms
 from coreprune.queries.samples import Samples
+from coreprune.queries.sentences import Sentences
 from coreprune.queries.sphere import Sphere
 from coreprune.queries.tokens import Tokens
 from coreprune.repair import Repair, Repaired, repair
 from coreprune.result import (
     Certified,
     CertifiedGroup,
+    Comparison,
     GroupRecord,
     Inspection,
     LayerRecord,
@@ -49,6 +53,7 @@ __all__ = [
     "Budget",
     "Certified",
     "CertifiedGroup",
+    "Comparison",
     "CurvePoint",
     "DeadLeaves",
     "Ellipsoid",
@@ -56,6 +61,7 @@ __all__ = [
     "Finetuned",
     "Finetuning",
     "FolderInspection",
+    "FolderRepaired",
     "FolderResult",
     "FolderVerification",
     "Gaussian",
@@ -68,12 +74,14 @@ __all__ = [
     "RepairRecord",
     "Repaired",
     "Samples",
+    "Sentences",
     "Sphere",
     "Tokens",
     "UnsupportedModelError",
     "WholeRecord",
     "activations",
     "certify",
+    "compare",
     "curve",
     "finetune",
     "inspect",
@@ -84,6 +92,7 @@ __all__ = [
     "prune",
     "prune_folder",
     "repair",
+    "repair_folder",
     "verify_folder",
 ]
 

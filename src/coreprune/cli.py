@@ -4,7 +4,7 @@ import io
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -20,6 +20,18 @@ from coreprune.opening import is_file
 from coreprune.option_values import LAWS, keep_of, law_of, repair_of
 from coreprune.option_words import in_options
 from coreprune.prune import Order
+from coreprune.report.sentences import sentences
+from coreprune.report_command import (
+    FiguresOption,
+    ReportOption,
+    ScoreOption,
+    Wish,
+    context_of,
+    report_folder,
+    report_pruned,
+    typed,
+)
+from coreprune.report_command import report as report_one
 from coreprune.result import PruneResult
 from coreprune.shared_options import (
     JsonOption,
@@ -179,6 +191,9 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         bool, typer.Option("--curve", help="print what every size costs and prune nothing")
     ] = False,
     skip: SkipOption = None,
+    report: ReportOption = None,
+    figures: FiguresOption = None,
+    score: ScoreOption = None,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -200,6 +215,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     as_json: JsonOption = False,
 ) -> None:
     """Write a smaller network into a new directory, or a smaller .onnx file or folder."""
+    wish = Wish(path=report, figures=figures, score=score).checked()
     if is_folder(model) and has_row(Path(model)):
         check_applicable(context)
         prune_given_folder(
@@ -215,6 +231,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             seed=seed,
             as_json=as_json,
         )
+        report_folder(output, wish)
         return
     _check_no_layers(layers)
     _check_no_crew(Crew(workers=workers, ray_address=ray_address), threads)
@@ -245,9 +262,10 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     target = _new_target(output, model)
     with shown_progress() as tell:
         made = model_of(model, weights)
+        examples = examples_of(model, shapes, made=made)
         result = coreprune.prune(
             made,
-            examples_of(model, shapes, made=made),
+            examples,
             keep=wanted,
             lossless=lossless,
             order=cast("Order | None", order),
@@ -258,6 +276,13 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         told = save_traced(result, Path(model), target) if is_folder(model) else ""
         if not told:
             result.save(target)
+        report_pruned(
+            result,
+            wish,
+            context=replace(context_of(model, target), command=typed(), loading=told),
+            networks=(made, examples),
+            tell=tell,
+        )
     if as_json:
         print_json(result.to_json())
         return
@@ -345,8 +370,12 @@ def _print_summary(result: PruneResult, output: Path) -> None:
         ]
         + [(entry.name, "", "", "", entry.reason) for entry in result.whole],
     )
-    for sentence in _sentences(result):
+    if result.expected_error is not None:
+        say(f"errors of the outputs, in their units, over {result.law}")
+    for sentence in sentences(result.to_json()):
         say(sentence)
+    for note in result.notes:
+        say(f"note: {note}")
     share = result.parameters_after / result.parameters_before
     say(
         f"{result.parameters_before:,} → {result.parameters_after:,} parameters ({share:.1%}), "
@@ -354,28 +383,7 @@ def _print_summary(result: PruneResult, output: Path) -> None:
     )
 
 
-def _sentences(result: PruneResult) -> Iterator[str]:
-    """What the errors mean, and what else there is to say."""
-    if result.expected_error is not None:
-        yield f"errors of the outputs, in their units, over {result.law}"
-    if result.repair is not None:
-        loss = f"{result.repair.loss_before:.3g} → {result.repair.loss_after:.3g}"
-        yield f"repaired in {result.repair.seconds:.0f} s ({result.repair.stopped}): loss {loss}"
-    if result.measured_error is not None and result.expected_error is not None:
-        yield (
-            f"on queries of the law the outputs are off by {result.measured_error:.3g} (root mean "
-            f"square); their own spread is {result.output_spread:.3g}"
-        )
-    if result.certificate is not None:
-        yield (
-            f"proven: no output is off by more than {result.certificate:.3g} for any input of norm "
-            f"at most {result.certificate_radius:.4g}; planned for: {result.query_space}"
-        )
-    else:
-        yield f"nothing is proven of the outputs; {result.certificate_scope}"
-    yield from (f"note: {note}" for note in result.notes)
-
-
+app.command("report", help=(report_one.__doc__ or "").partition("\n")[0])(report_one)
 app.command(help=(verify.__doc__ or "").partition("\n")[0])(verify)
 
 

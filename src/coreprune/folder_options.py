@@ -7,8 +7,16 @@ import typer
 
 from coreprune.errors import ArgumentError
 from coreprune.queries.normalised import BehindNorms
+from coreprune.queries.sentences import Sentences
+from coreprune.queries.tokens import Tokens
+from coreprune.shells.hf_folder.cutting import FolderLaw
 
-FOLDER_LAWS = "of folders behind_norms, or behind_norms:QUERIES for so many a neuron"
+_LAWS: Mapping[str, type[BehindNorms | Tokens]] = {"behind_norms": BehindNorms, "tokens": Tokens}
+
+FOLDER_LAWS = (
+    "of folders behind_norms, or behind_norms:QUERIES for so many a neuron, tokens, or "
+    "tokens:LENGTH, or a .txt file of sentences, one a line"
+)
 
 WAYS: Mapping[str, str] = {
     "shapes": "blocks are cut from their weights alone, and no input is run",
@@ -23,7 +31,8 @@ WAYS: Mapping[str, str] = {
     "certified": "pass --keep 0.5; every block's certificate is in the record",
     "lossless": "pass --keep 0.5",
     "only_curve": "the record of a pruned folder tells every block's expected error",
-    "repair": "train the folder that is written with the tools that trained the model",
+    "repair": "pass the folder that is written to coreprune.repair_folder in Python",
+    "score": "the model is not run; score the folder that is written with tools of your own",
     "radius": "certificates of blocks hold for every input of the model",
     "box": "certificates of blocks hold for every input of the model",
     "samples": "certificates are of blocks, and classes are the whole model's",
@@ -52,7 +61,7 @@ def check_applicable(context: typer.Context) -> None:
         raise ArgumentError(f"not for Hugging Face folders: {'; '.join(given)}")
 
 
-def folder_law_of(words: str | None) -> BehindNorms | None:
+def folder_law_of(words: str | None) -> FolderLaw | None:
     """The law that --queries names, None where it is not given.
 
     Raises:
@@ -64,11 +73,15 @@ def folder_law_of(words: str | None) -> BehindNorms | None:
     """
     if words is None:
         return None
+    if words.endswith(".txt"):
+        return Sentences(words)
     kind, *texts = words.split(":")
-    if kind == "behind_norms" and not texts:
-        return BehindNorms()
+    if kind in _LAWS and not texts:
+        return _LAWS[kind]()
     if kind == "behind_norms" and len(texts) == 1 and texts[0].isdecimal():
         return BehindNorms(per_neuron=int(texts[0]))
+    if kind == "tokens" and len(texts) == 1 and texts[0].isdecimal():
+        return Tokens(length=int(texts[0]))
     raise ArgumentError(f"queries must be {FOLDER_LAWS}; got {words!r}")
 
 

@@ -34,6 +34,7 @@ from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.tensors import tensors_of
 from coreprune.sizes.curve import price_curve
+from coreprune.sizes.network_size import before_and_after
 
 Order = Literal["top_down", "bottom_up"]
 
@@ -158,6 +159,13 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             records=outcome.records.values(),
             radius=plan.space.radii[groups[0].name],
         )
+    size, left = before_and_after(
+        trained,
+        changed,
+        groups=groups,
+        flops=prospect.costs["flops"],
+        left={name: record.neurons_after for name, record in outcome.records.items()},
+    )
     return PruneResult(
         model=subject.finished(changed),
         groups=tuple(
@@ -180,8 +188,12 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         certificate_scope=proof.scope,
         repair=None if repaired is None else record_of(repaired),
         curve=price_curve(prices, prospect.costs, kind=_saved(keep), round_to=round_to),
-        parameters_before=sum(tensor.numel() for tensor in trained.values()),
-        parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
+        parameters_before=size.parameters,
+        parameters_after=left.parameters,
+        bytes_before=size.bytes,
+        bytes_after=left.bytes,
+        flops_before=size.flops,
+        flops_after=left.flops,
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
         notes=(
@@ -197,6 +209,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
                 and (reason := no_certificate(group, subject.graph.parameters)) is not None
             ),
         ),
+        example=subject.call,
     )
 
 

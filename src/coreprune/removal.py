@@ -20,6 +20,8 @@ from coreprune.proof import chain_of, notes_on, proof_of
 from coreprune.prospect import Options, read_groups
 from coreprune.result import PruneResult, WholeRecord
 from coreprune.shells.torch_module.files import tensors_hash
+from coreprune.sizes.costs import flop_cost
+from coreprune.sizes.network_size import before_and_after
 
 NO_LAW = "none: the method needs no law"
 
@@ -74,6 +76,13 @@ def remove(
         records=records,
         radius=radii.get(partition.groups[0].producer.weight),
     )
+    size, left = before_and_after(
+        trained,
+        changed,
+        groups=partition.groups,
+        flops=flop_cost(partition.groups, subject.graph, total=subject.flops()),
+        left={record.name: record.neurons_after for record in records},
+    )
     return PruneResult(
         model=subject.finished(changed),
         groups=tuple(records),
@@ -94,8 +103,12 @@ def remove(
         certificate_scope=proof.scope,
         repair=None,
         curve=(),
-        parameters_before=sum(tensor.numel() for tensor in trained.values()),
-        parameters_after=sum(changed.get(name, tensor).numel() for name, tensor in trained.items()),
+        parameters_before=size.parameters,
+        parameters_after=left.parameters,
+        bytes_before=size.bytes,
+        bytes_after=left.bytes,
+        flops_before=size.flops,
+        flops_after=left.flops,
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
         notes=(
@@ -104,6 +117,7 @@ def remove(
             *notes_on(proof, chain),
             *([] if outcome.cuts else [NOTHING]),
         ),
+        example=subject.call,
     )
 
 

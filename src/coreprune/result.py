@@ -8,8 +8,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from coreprune.errors import ArgumentError
+from coreprune.report.context import Context
+from coreprune.report.programs import programs
+from coreprune.report.publishing import publish
+from coreprune.shells.calls import Call, call_of
 from coreprune.shells.onnx_file.record import save_file
 from coreprune.shells.torch_module.files import save
+from coreprune.shells.torch_module.onnx_export import save_onnx
+from coreprune.shells.torch_module.programs import save_program
 from coreprune.sizes.curve import CurvePoint
 
 
@@ -229,6 +236,33 @@ class Certified:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What was measured of a network and of a smaller one.
+
+    Attributes:
+        seconds_before: Median time of a call of the original.
+        seconds_after: The same of the pruned network.
+        calls: How often each was called; they took turns.
+        inputs: The shapes of the inputs, in words.
+        machine: What they ran on, in words.
+        score_before: What the user's score gives for the original; None without a score.
+        score_after: The same of the pruned network.
+    """
+
+    seconds_before: float
+    seconds_after: float
+    calls: int
+    inputs: str
+    machine: str
+    score_before: float | None = None
+    score_after: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return asdict(self)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PruneResult:
     """The pruned model and how it came about.
@@ -260,9 +294,15 @@ class PruneResult:
         curve: The price of every size, from the whole network down; empty for methods without.
         parameters_before: Numbers in the original's parameters.
         parameters_after: Numbers in the pruned model's parameters.
+        bytes_before: What the original's parameters take in their own types.
+        bytes_after: What the pruned model's take.
+        flops_before: Floating-point operations of the example call in the original; a multiply-add
+            counts as two.
+        flops_after: The same in the pruned model.
         original_shapes: The original's tensors' shapes by their names.
         original_hash: SHA-256 of the original's tensors.
         notes: What a careful user should know about this run.
+        example: The call that the model was traced with, for `to_onnx` and `to_exported`.
     """
 
     model: Any
@@ -283,9 +323,14 @@ class PruneResult:
     curve: tuple[CurvePoint, ...]
     parameters_before: int
     parameters_after: int
+    bytes_before: int
+    bytes_after: int
+    flops_before: float
+    flops_after: float
     original_shapes: Mapping[str, tuple[int, ...]]
     original_hash: str
     notes: tuple[str, ...] = ()
+    example: Call | None = None
 
     def __str__(self) -> str:
         share = self.parameters_after / max(1, self.parameters_before)  # none may be trained
@@ -312,6 +357,10 @@ class PruneResult:
             "curve": [asdict(point) for point in self.curve],
             "parameters_before": self.parameters_before,
             "parameters_after": self.parameters_after,
+            "bytes_before": self.bytes_before,
+            "bytes_after": self.bytes_after,
+            "flops_before": self.flops_before,
+            "flops_after": self.flops_after,
             "original_hash": self.original_hash,
             "groups": [asdict(group) for group in self.groups],
             "whole": [asdict(entry) for entry in self.whole],
@@ -334,6 +383,140 @@ class PruneResult:
             save(self.model, Path(target), record=record, original=shapes)
         else:
             save_file(self.model, Path(target), record=record)
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        comparison: Comparison | None = None,
+        certified: Certified | None = None,
+        saved: str | Path | None = None,
+        figures: str | Path | None = None,
+    ) -> None:
+        """Write one HTML file that says what was done; it opens without a network.
+
+        Args:
+            path: The file; an older one is replaced.
+            comparison: Latency and score, as `coreprune.compare` measures them.
+            certified: What `coreprune.certify` proves and finds of the two networks.
+            saved: Where the result was saved, for the lines that load it.
+            figures: A folder for its drawings as SVG files.
+
+        Raises:
+            ArgumentError: When a file cannot be written.
+
+        Example:
+            >>> import tempfile, torch, coreprune
+            >>> from torch import nn
+            >>> net = nn.Sequential(nn.Linear(8, 100), nn.ReLU(), nn.Linear(100, 3))
+            >>> example = torch.randn(2, 8)
+            >>> result = coreprune.prune(net, example, keep=0.25)
+            >>> measured = coreprune.compare(net, result.model, example, seconds=0.05)
+            >>> result.report(Path(tempfile.mkdtemp()) / "report.html", comparison=measured)
+        """
+        is_module = isinstance(self.model, nn.Module)
+        context = Context(
+            name=type(self.model).__name__ if is_module else _file_name(self.model),
+            kind="module" if is_module else "onnx",
+            saved=None if saved is None else str(saved),
+            versions=programs("torch") if is_module else programs("torch", "onnxruntime"),
+            comparison=None if comparison is None else comparison.to_json(),
+            certified=None if certified is None else certified.to_json(),
+        )
+        publish(self.to_json(), path, context=context, figures=figures)
+
+    def to_onnx(
+        self,
+        path: str | Path,
+        example_inputs: Any = None,  # noqa: ANN401
+        *,
+        example_kwargs: Mapping[str, Any] | None = None,
+        dynamic_shapes: Any = None,  # noqa: ANN401
+    ) -> None:
+        """Write the pruned model as an .onnx file that gives the same outputs, or nothing at all.
+
+        The file is run by ONNX Runtime and compared with the model before it stays. Needs the extra
+        `onnx`.
+
+        Args:
+            path: The file; its name ends in .onnx.
+            example_inputs: What the model is traced with, as `coreprune.prune` takes it; left out,
+                what it was pruned with.
+            example_kwargs: Keyword arguments of the forward pass, with `example_inputs`.
+            dynamic_shapes: As `torch.export.export` takes them; left out, the batch stays open
+                where torch can.
+
+        Raises:
+            ArgumentError: When a package is missing, an argument breaks its rule, or the file
+                cannot be written.
+            UnsupportedModelError: When torch cannot export the model, or exports another function.
+        """
+        if isinstance(self.model, nn.Module):
+            call = self._call(example_inputs, example_kwargs)
+            save_onnx(self.model, call, Path(path), dynamic_shapes=dynamic_shapes)
+        else:
+            self.save(path)
+
+    def to_exported(
+        self,
+        path: str | Path,
+        example_inputs: Any = None,  # noqa: ANN401
+        *,
+        example_kwargs: Mapping[str, Any] | None = None,
+        dynamic_shapes: Any = None,  # noqa: ANN401
+    ) -> None:
+        """Write the pruned model as a `.pt2` file, which `torch.export.load` reads.
+
+        That needs none of the model's code. The file is loaded and compared with the model before
+        it stays.
+
+        Args:
+            path: The file; its name ends in .pt2.
+            example_inputs: As `to_onnx` takes them.
+            example_kwargs: As `to_onnx` takes them.
+            dynamic_shapes: As `to_onnx` takes them.
+
+        Raises:
+            ArgumentError: When an argument breaks its rule, or the file cannot be written.
+            UnsupportedModelError: When torch cannot export the model, or exports another function.
+
+        Example:
+            >>> import tempfile, torch, coreprune
+            >>> from torch import nn
+            >>> net = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 3))
+            >>> result = coreprune.prune(net, torch.randn(1, 8), keep=0.5)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     result.to_exported(f"{folder}/small.pt2")
+            ...     program = torch.export.load(f"{folder}/small.pt2").module()
+            >>> program(torch.zeros(5, 8)).shape
+            torch.Size([5, 3])
+        """
+        if not isinstance(self.model, nn.Module):
+            raise ArgumentError(
+                "an .onnx file holds no torch program; write it with result.save, or prune the "
+                "torch module that it was exported from"
+            )
+        call = self._call(example_inputs, example_kwargs)
+        save_program(self.model, call, Path(path), dynamic_shapes=dynamic_shapes)
+
+    def _call(self, example_inputs: Any, example_kwargs: Mapping[str, Any] | None) -> Call:  # noqa: ANN401
+        """The inputs to trace the model with.
+
+        Raises:
+            ArgumentError: When keyword arguments come alone, or no example is known.
+        """
+        if example_inputs is not None:
+            return call_of(example_inputs, example_kwargs)
+        if example_kwargs is not None or self.example is None:
+            raise ArgumentError(
+                "example_inputs must be given with example_kwargs, or where the result holds no "
+                "example; pass what model(...) takes, () for no positional argument"
+            )
+        return self.example
+
+
+def _file_name(document: Any) -> str:  # noqa: ANN401
+    return "ONNX model" if document.path is None else str(document.path.name)
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """`coreprune verify`: its options, one call, its exit code."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from coreprune.folder_commands import verify_given_folder
 from coreprune.folder_options import check_applicable
 from coreprune.opening import is_file
 from coreprune.option_values import array_of, space_of
+from coreprune.report.publishing import publish
+from coreprune.report_command import FiguresOption, ReportOption, Wish, context_of, record_of, typed
 from coreprune.shared_options import (
     JsonOption,
     WeightsOption,
@@ -51,6 +54,8 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
         typer.Option(help=".npy or .npz of inputs whose classes, all around, are asked for"),
     ] = None,
     effort: Annotated[float | None, typer.Option(help="seconds for each certificate")] = None,
+    report: ReportOption = None,
+    figures: FiguresOption = None,
     seed: Annotated[int, typer.Option(help="fixes the attack")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,8 +64,10 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     Raises:
         Exit: With code 1 when a certificate does not hold.
     """
+    wish = Wish(path=report, figures=figures).checked()
     if is_folder(model) and has_row(Path(model)):
         check_applicable(context)
+        wish.check_no_folder(pruned)
         verify_given_folder(Path(model), pruned, seed=seed, as_json=as_json)
         return
     around = None if samples is None else radius
@@ -80,6 +87,9 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
             effort=effort,
             seed=seed,
         )
+    if wish.path is not None:
+        told = replace(context_of(model, pruned), certified=found.to_json(), checked_by=typed())
+        publish(record_of(pruned)[0], wish.path, context=told, figures=wish.figures)
     if as_json:
         print_json(found.to_json())
     else:

@@ -17,6 +17,7 @@ from coreprune.core.moments import (
     hermite_coefficients,
     isotropic,
     matched,
+    mixed,
     recovered_inputs,
     restricted,
     uncentred,
@@ -255,3 +256,19 @@ def test_cross_sums_take_rows_in_any_type():
     sums.add(torch.ones(4, 2).half(), torch.ones(4, 3).half())
     assert sums.covariance().dtype == torch.float64
     assert torch.equal(sums.covariance(), torch.zeros(2, 3).double())
+
+
+def test_a_mixture_has_the_moments_of_its_draws():
+    """Three quarters of the rows from one set, a quarter from another."""
+    generator = torch.Generator().manual_seed(0)
+    one, other = (
+        torch.randn(rows, 3, generator=generator, dtype=torch.float64) + shift
+        for rows, shift in ((300, 0.0), (100, 2.0))
+    )
+    sums = [MomentSum() for _ in range(3)]
+    for total, rows in zip(sums, (one, other, torch.cat([one, other])), strict=True):
+        total.add(rows)
+    first, second, both = (total.moments() for total in sums)
+    found = mixed(first, second, 0.25)
+    torch.testing.assert_close(found.mean, both.mean)
+    torch.testing.assert_close(found.covariance, both.covariance)

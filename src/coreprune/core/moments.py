@@ -245,6 +245,27 @@ def uncentred(moments: Moments) -> Moments:
     return Moments(mean=torch.zeros_like(mean), covariance=moments.covariance.addr(mean, mean))
 
 
+def mixed(one: Moments, other: Moments, share: float) -> Moments:
+    """The moments of a mixture: the second law with a probability, else the first.
+
+        μ = (1 − s) μ₁ + s μ₂,        K = (1 − s) K₁ + s K₂ + s (1 − s) (μ₁ − μ₂)(μ₁ − μ₂)ᵀ
+
+    Args:
+        one: Of the first law, of dimension n.
+        other: Of the second, likewise.
+        share: s in [0, 1].
+
+    Returns:
+        The moments.
+    """
+    apart = one.mean - other.mean
+    between = share * (1 - share) * torch.outer(apart, apart)
+    return Moments(
+        mean=torch.lerp(one.mean, other.mean, share),
+        covariance=torch.lerp(one.covariance, other.covariance, share) + between,
+    )
+
+
 class MomentSum:
     """Empirical moments of rows that come in batches; memory O(n²) however many there are."""
 

@@ -89,8 +89,8 @@ def test_changed_outgoing_weights_are_noticed(part, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "phi3"])
-def test_rows_that_moved_are_certified_side_by_side(name, tmp_path):
-    """Trained rows do not cancel, so that what is proven is far above what was stored."""
+def test_rows_that_moved_are_certified_by_how_far(name, tmp_path):
+    """What is proven then is what was stored and what the rows moved by."""
     big, small = pruned(tmp_path, name)
     gate = next(
         tensor
@@ -98,7 +98,7 @@ def test_rows_that_moved_are_certified_side_by_side(name, tmp_path):
         if tensor.endswith(("intermediate.dense.weight", "gate_proj.weight", "gate_up_proj.weight"))
     )
     before = coreprune.verify_folder(big, small).blocks[0]
-    edit_tensors(small, lambda tensors: tensors[gate].mul_(1 + 1e-6))
+    edit_tensors(small, lambda tensors: tensors[gate].mul_(1 + 1e-2))
     after = coreprune.verify_folder(big, small).blocks[0]
     assert not after.holds
     assert after.proven > before.proven

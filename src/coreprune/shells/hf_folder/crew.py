@@ -24,12 +24,13 @@ class Crew:
     ray_address: str | None = None
 
 
-def check_crew(crew: Crew, *, threads: int) -> None:
-    """Refuse numbers that are none, and workers here and there.
+def check_crew(crew: Crew, *, threads: int, runs_model: bool) -> None:
+    """Refuse numbers that are none, workers here and there, and what only one process can do.
 
     Args:
         crew: Who.
         threads: Of torch, for every block.
+        runs_model: Whether the law runs the model, which one process does for all blocks.
 
     Raises:
         ArgumentError: With the way out.
@@ -41,6 +42,11 @@ def check_crew(crew: Crew, *, threads: int) -> None:
         raise ArgumentError(
             f"workers must be left out with ray_address, got {crew.workers}: Ray knows how many "
             "blocks fit its machines"
+        )
+    if runs_model and crew != Crew():
+        raise ArgumentError(
+            "workers and ray_address must be left out with queries that run the model, which one "
+            "process does for all blocks; pass threads in their place"
         )
 
 

@@ -11,18 +11,34 @@ from coreprune.core.coreset import Method
 from coreprune.core.feed_forward import FeedForward, neuron_moments, neurons, outputs
 from coreprune.core.feed_forward_certificate import block_certificate
 from coreprune.core.feed_forward_coreset import block_coreset
-from coreprune.core.moments import Moments, MomentSum
+from coreprune.core.moments import Moments, MomentSum, mixed
 from coreprune.core.subset import WeightedSubset
 from coreprune.errors import UnsupportedModelError
 from coreprune.queries.normalised import BehindNorms, Normalised
+from coreprune.queries.sentences import Sentences
+from coreprune.queries.tokens import Tokens
 from coreprune.shells.hf_folder.blocks import Block
 from coreprune.shells.hf_folder.records import BlockRecord
+from coreprune.shells.hf_folder.seen import Seen
 from coreprune.shells.hf_folder.stored import Tensors, cut_tensors, feed_forward, law_of
 
+FolderLaw = BehindNorms | Sentences | Tokens
+"""What blocks of a folder read: known from the weights, or seen while the model runs."""
+
 _ROWS = 2**22  # numbers of one batch of neurons
+NORMS_SHARE = 0.2
+"""How much the law behind the norm counts beside random tokens, which alone leave out much of what
+texts do: a sentence transformer lost a point of its score without it."""
 _CHECKED = 512
 """Queries on which the cut block as stored is compared with what it should be."""
 _TOLERANCE = 1e-9
+
+
+def words_of(queries: FolderLaw) -> str:
+    """The law, for people."""
+    if not isinstance(queries, Tokens):
+        return queries.words
+    return f"{queries.words}, and for a share of {NORMS_SHARE:g} {BehindNorms().words}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +54,7 @@ class Wish:
     """
 
     method: Method
-    queries: BehindNorms
+    queries: FolderLaw
     seed: int
     threads: int = 1
 
@@ -56,7 +72,14 @@ class CutBlock:
     record: BlockRecord
 
 
-def cut_block(block: Block, tensors: Tensors, *, num_neurons: int, wish: Wish) -> CutBlock:
+def cut_block(
+    block: Block,
+    tensors: Tensors,
+    *,
+    num_neurons: int,
+    wish: Wish,
+    seen: Seen | None = None,
+) -> CutBlock:
     """Cut one block; nothing of the model but its own tensors and the norm's is needed.
 
     Args:
@@ -64,6 +87,7 @@ def cut_block(block: Block, tensors: Tensors, *, num_neurons: int, wish: Wish) -
         tensors: Its tensors as stored.
         num_neurons: m, between 1 and n − 1.
         wish: How.
+        seen: What its neurons gave, where the law is one that runs the model.
 
     Returns:
         The cut block; the same whichever blocks were cut before.
@@ -80,14 +104,14 @@ def cut_block(block: Block, tensors: Tensors, *, num_neurons: int, wish: Wish) -
         original,
         num_neurons=num_neurons,
         method=wish.method,
-        moments=_moments(original, law, wish.queries, generator=generator),
+        moments=_moments(original, law, wish.queries, seen=seen, generator=generator),
         space=space,
         dtype=dtype,
         generator=generator,
     )
     stored = cut_tensors(block, tensors, chosen.subset)
     cut = feed_forward(block, {**tensors, **stored})
-    seen = _compared(
+    change = _compared(
         original, cut, chosen.subset, x=law.sample(_CHECKED, generator=generator), name=block.name
     )
     proven = block_certificate(original, indices=chosen.subset.indices, cut=cut, space=space)
@@ -102,11 +126,12 @@ def cut_block(block: Block, tensors: Tensors, *, num_neurons: int, wish: Wish) -
         relative_error=math.sqrt(chosen.expected_error / max(chosen.output_variance, 1e-300)),
         certificate=float(proven.bound.amax()),
         certificate_norm=proven.norm,
-        largest_seen=seen,
+        largest_seen=change,
         space=_words(block, tensors[block.gate].dtype),
         ridge=chosen.subset.ridge,
         condition_number=chosen.subset.condition_number,
         num_draws=chosen.subset.num_draws,
+        rows=None if seen is None else seen.rows,
     )
     return CutBlock(tensors=stored, record=record)
 
@@ -133,11 +158,19 @@ def _check_finite(block: Block, original: FeedForward, law: Normalised) -> None:
 
 
 def _moments(
-    original: FeedForward, law: Normalised, queries: BehindNorms, *, generator: Generator
+    original: FeedForward,
+    law: Normalised,
+    queries: FolderLaw,
+    *,
+    seen: Seen | None,
+    generator: Generator,
 ) -> Moments:
-    """The moments of the neurons, in closed form or from queries."""
-    if queries.per_neuron is None:
-        return neuron_moments(original, law.moments())
+    """The moments of the neurons: seen while the model ran, in closed form, or from queries."""
+    if isinstance(queries, Sentences) and seen is not None:
+        return seen.moments
+    if not isinstance(queries, BehindNorms) or queries.per_neuron is None:
+        closed = neuron_moments(original, law.moments())
+        return closed if seen is None else mixed(seen.moments, closed, NORMS_SHARE)
     n, total = len(original.points), MomentSum()
     wanted, rows = queries.per_neuron * n, max(1, _ROWS // n)
     while total.count < wanted:

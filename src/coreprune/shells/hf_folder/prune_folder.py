@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -13,19 +13,21 @@ from typing import Any
 from coreprune.core.coreset import Method, check_method
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.progress import Progress, silent
-from coreprune.queries.normalised import BehindNorms
+from coreprune.queries.normalised import LEAST, BehindNorms
+from coreprune.queries.sentences import Sentences
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
 from coreprune.shells.hf_folder.crew import Crew, check_crew, cut_by
-from coreprune.shells.hf_folder.cutting import Wish
+from coreprune.shells.hf_folder.cutting import FolderLaw, Wish, words_of
 from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.layout import Layout, resized
 from coreprune.shells.hf_folder.memory import block_need
 from coreprune.shells.hf_folder.records import BlockRecord, FolderResult, record_from_json
+from coreprune.shells.hf_folder.seen import seen_by_blocks
 from coreprune.shells.hf_folder.staging import Staging
 from coreprune.shells.hf_folder.stored import shapes_after
-from coreprune.shells.hf_folder.task import Task
+from coreprune.shells.hf_folder.task import Task, cut_and_write, torch_threads
 from coreprune.shells.hf_folder.weights import INDEX, Weights, find_weights, index_after
 from coreprune.shells.hf_folder.widths import UNEVEN, Keep, entries_after, widths_of
 from coreprune.shells.torch_module.files import check_target
@@ -65,7 +67,7 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     *,
     keep: Keep,
     method: Method = "optimal",
-    queries: BehindNorms | None = None,
+    queries: FolderLaw | None = None,
     round_to: int = 1,
     layers: Collection[int] | None = None,
     family: Family | None = None,
@@ -77,10 +79,10 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
 ) -> FolderResult:
     """Write a Hugging Face folder whose feed-forward blocks have fewer neurons.
 
-    Weights only: the model is not run, no code of the folder is executed, and the folder that is
-    read is never written to. One block is in memory at a time, or one a worker. A run that was
-    stopped goes on after the blocks that were done when it is called again in the same way, with
-    as many workers or others.
+    No code of the folder is executed, and the folder that is read is never written to. Unless
+    `queries` asks for it, the model is not run, and one block is in memory at a time, or one a
+    worker. A run that was stopped goes on after the blocks that were done when it is called again
+    in the same way, with as many workers or others.
 
     Args:
         source: A folder with config.json and safetensors files, as `save_pretrained` writes it.
@@ -88,7 +90,9 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         keep: The share of every block's neurons to keep, or shares by the blocks' names; with the
             latter widths may differ, which transformers cannot read.
         method: How to choose neurons; all but "importance", whose widths are random.
-        queries: The law of what blocks read; by default in closed form.
+        queries: The law of what blocks read; by default that behind their norms, in closed form.
+            `Tokens` and `Sentences` run the model as transformers builds it, from local files;
+            beside random tokens the law behind the norms counts for a fifth.
         round_to: Widths become multiples of this.
         layers: The numbers of the transformer layers to cut; None for all.
         family: A row of your own for a family that the table does not have.
@@ -118,7 +122,8 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     """
     tell = progress if progress is not None else silent
     crew = Crew(workers=workers, ray_address=ray_address)
-    check_crew(crew, threads=threads)
+    law = queries or BehindNorms()
+    check_crew(crew, threads=threads, runs_model=not isinstance(law, BehindNorms))
     source, target = Path(source), Path(target)
     _check_method(method)
     job = _job(
@@ -126,12 +131,13 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         keep=keep,
         round_to=round_to,
         layers=layers,
-        wish=Wish(method=method, queries=queries or BehindNorms(), seed=seed, threads=threads),
+        wish=Wish(method=method, queries=law, seed=seed, threads=threads),
     )
     _check_apart(source, target)
     staging = Staging(target, _plan(job))
     try:
-        _write(job, staging, crew, tell=tell)
+        with torch_threads(threads):
+            _write(job, staging, crew, tell=tell)
     except (FileFormatError, UnsupportedModelError):
         staging.discard()  # nothing to go on with
         raise
@@ -146,14 +152,27 @@ def _write(job: _Job, staging: Staging, crew: Crew, *, tell: Progress) -> None:
         tell("copying what stays", done, len(shards))
         staging.begin_shard(name, shards[name], layout)
     blocks = job.cut
-    tasks = [
-        _task(block, job, staging) for block in blocks if block.name not in staging.blocks_done
-    ]
-    tell("pruning blocks", len(blocks) - len(tasks), len(blocks))
-    with closing(cut_by(crew, tasks)) as records:  # no worker works on where this is stopped
+    left = [block for block in blocks if block.name not in staging.blocks_done]
+    tell("pruning blocks", len(blocks) - len(left), len(blocks))
+    with closing(_cut(left, job, staging, crew=crew, tell=tell)) as records:  # nobody works on
         for record in records:
             staging.note_block(record.name, asdict(record))
             tell("pruning blocks", len(staging.blocks_done), len(blocks))
+
+
+def _cut(
+    blocks: Sequence[Block], job: _Job, staging: Staging, *, crew: Crew, tell: Progress
+) -> Generator[BlockRecord, None, None]:
+    """Cut and write blocks; where the law runs the model, in this process."""
+    queries = job.wish.queries
+    if isinstance(queries, BehindNorms):
+        yield from cut_by(crew, [_task(block, job, staging) for block in blocks])
+    elif blocks:
+        folder, seed = job.weights.folder, job.wish.seed
+        wanted = LEAST * max(block.neurons for block in job.cut)
+        found = seen_by_blocks(blocks, folder, queries, wanted=wanted, seed=seed, tell=tell)
+        for block, seen in found:
+            yield cut_and_write(_task(block, job, staging), seen=seen)
 
 
 def _job(
@@ -217,10 +236,17 @@ def _plan(job: _Job) -> dict[str, Any]:
         "family": repr(job.config.family),
         "widths": dict(job.widths),
         "method": job.wish.method,
-        "queries": job.wish.queries.words,
+        "queries": _identity(job.wish.queries),
         "seed": job.wish.seed,
         "threads": job.wish.threads,
     }
+
+
+def _identity(queries: FolderLaw) -> str:
+    """The law and, of sentences, what they say."""
+    if not isinstance(queries, Sentences):
+        return words_of(queries)
+    return hashlib.sha256("\n".join(queries.lines()).encode()).hexdigest()
 
 
 def _task(block: Block, job: _Job, staging: Staging) -> Task:
@@ -282,13 +308,19 @@ def _result(
             "config.json names code of its own as auto_map; it was copied, not run, and the family "
             "table speaks of transformers' own code"
         )
+    if few := [one for one in records if one.rows is not None and one.rows < one.neurons_before]:
+        listing = ", ".join(f"{one.name} ({one.rows} for {one.neurons_before})" for one in few)
+        notes.append(
+            f"fewer tokens than neurons: {listing}; the weights fit those tokens alone: pass at "
+            f"least {LEAST} tokens a neuron"
+        )
     cut = {record.name for record in records}
     return FolderResult(
         source=job.weights.folder,
         target=staging.target,
         family=job.config.family.name,
         method=job.wish.method,
-        law=job.wish.queries.words,
+        law=words_of(job.wish.queries),
         seed=job.wish.seed,
         blocks=tuple(records),
         whole={

@@ -5,6 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from coreprune.report.context import Context
+from coreprune.report.programs import programs
+from coreprune.report.publishing import publish
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRecord:
@@ -25,6 +29,7 @@ class BlockRecord:
         ridge: λ of the system the weights solve, None where none was solved.
         condition_number: Of that system's matrix, likewise.
         num_draws: How many draws were made, for methods that draw with replacement.
+        rows: Over how many tokens the moments were taken, None where the model was not run.
     """
 
     name: str
@@ -41,6 +46,7 @@ class BlockRecord:
     ridge: float | None
     condition_number: float | None
     num_draws: int | None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,24 @@ class FolderResult:
         found = asdict(self) | {"source": self.source.name}
         del found["target"]
         return found
+
+    def report(self, path: str | Path, *, figures: str | Path | None = None) -> None:
+        """Write one HTML file that says what was done; it opens without a network.
+
+        Args:
+            path: The file; an older one is replaced.
+            figures: A folder for its drawings as SVG files.
+
+        Raises:
+            ArgumentError: When a file cannot be written.
+        """
+        context = Context(
+            name=self.source.name,
+            kind="folder",
+            saved=str(self.target),
+            versions=programs("torch"),
+        )
+        publish(self.to_json(), path, context=context, figures=figures)
 
 
 def record_from_json(entries: Mapping[str, Any]) -> BlockRecord:

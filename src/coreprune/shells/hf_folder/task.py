@@ -10,6 +10,7 @@ import torch
 from coreprune.shells.hf_folder.blocks import Block
 from coreprune.shells.hf_folder.cutting import CutBlock, Wish, cut_block
 from coreprune.shells.hf_folder.records import BlockRecord
+from coreprune.shells.hf_folder.seen import Seen
 from coreprune.shells.hf_folder.staging import Spot, write_tensors
 from coreprune.shells.hf_folder.stored import Tensors
 from coreprune.shells.hf_folder.weights import read_tensor
@@ -43,21 +44,24 @@ def tensors_of(task: Task) -> Tensors:
     return {name: read_tensor(path, name) for name, path in task.sources.items()}
 
 
-def cut(task: Task, tensors: Tensors) -> CutBlock:
+def cut(task: Task, tensors: Tensors, *, seen: Seen | None = None) -> CutBlock:
     """Cut the block: the same bits in every process of a machine, whatever else it does."""
-    with _threads(task.wish.threads):
-        return cut_block(task.block, tensors, num_neurons=task.num_neurons, wish=task.wish)
+    with torch_threads(task.wish.threads):
+        return cut_block(
+            task.block, tensors, num_neurons=task.num_neurons, wish=task.wish, seen=seen
+        )
 
 
-def cut_and_write(task: Task) -> BlockRecord:
+def cut_and_write(task: Task, *, seen: Seen | None = None) -> BlockRecord:
     """Read, cut and write the block; what was done, for the journal."""
-    done = cut(task, tensors_of(task))
+    done = cut(task, tensors_of(task), seen=seen)
     write_tensors(task.target, done.tensors, task.spots)
     return done.record
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch have so many threads meanwhile."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

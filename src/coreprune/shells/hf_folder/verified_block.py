@@ -6,7 +6,11 @@ import torch
 from torch import Generator, Tensor
 
 from coreprune.core.feed_forward import FeedForward
-from coreprune.core.feed_forward_certificate import BlockCertificate, block_certificate
+from coreprune.core.feed_forward_certificate import (
+    BlockCertificate,
+    block_certificate,
+    trained_certificate,
+)
 from coreprune.core.query_set import QuerySet
 from coreprune.shells.hf_folder.attacking import block_attack
 from coreprune.shells.hf_folder.blocks import Block
@@ -95,10 +99,7 @@ def _certificate(
     kept = torch.tensor(record.kept, dtype=torch.long)
     if _has_rows(cut, original, kept):
         return block_certificate(original, indices=kept, cut=cut, space=space)
-    both = _beside(original, cut)  # rows were trained: nothing cancels
-    none = kept[:0]
-    rest = _without_neurons(cut)
-    return block_certificate(both, indices=none, cut=rest, space=space)
+    return trained_certificate(original, indices=kept, trained=cut, space=space)
 
 
 def _has_rows(cut: FeedForward, original: FeedForward, kept: Tensor) -> bool:
@@ -113,33 +114,6 @@ def _has_rows(cut: FeedForward, original: FeedForward, kept: Tensor) -> bool:
         torch.equal(small, big[kept])
         for small, big in pairs
         if small is not None and big is not None
-    )
-
-
-def _beside(original: FeedForward, cut: FeedForward) -> FeedForward:
-    """One block that gives the difference of two, but for their offsets."""
-
-    def joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-        return None if one is None or other is None else torch.cat([one, other])
-
-    return FeedForward(
-        points=torch.cat([original.points, cut.points]),
-        bias=torch.cat([original.bias, cut.bias]),
-        activation=original.activation,
-        weights=torch.cat([original.weights, -cut.weights], dim=1),
-        offset=original.offset,
-        up=joined(original.up, cut.up),
-        up_bias=joined(original.up_bias, cut.up_bias),
-    )
-
-
-def _without_neurons(cut: FeedForward) -> FeedForward:
-    return FeedForward(
-        points=cut.points[:0],
-        bias=cut.bias[:0],
-        activation=cut.activation,
-        weights=cut.weights[:, :0],
-        offset=cut.offset,
     )
 
 

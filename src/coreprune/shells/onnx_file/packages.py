@@ -29,6 +29,15 @@ def runtime_package() -> Any:  # noqa: ANN401 (a module)
     return _imported("onnxruntime")
 
 
+def onnxscript_package() -> Any:  # noqa: ANN401 (a module)
+    """The package onnxscript, which torch writes ONNX files with.
+
+    Raises:
+        ArgumentError: When it is not installed.
+    """
+    return _imported("onnxscript")
+
+
 def _imported(name: str) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(name)

@@ -6,7 +6,9 @@ import re
 import sys
 import textwrap
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,24 +34,7 @@ def build(factory: str) -> nn.Module:
     Raises:
         ArgumentError: When it cannot be imported, raises, or makes something else.
     """
-    module_name, colon, attribute = factory.partition(":")
-    if not colon or not module_name or not attribute:
-        raise ArgumentError(
-            f"MODEL must be package.module:factory, got {factory!r}; "
-            "for example coreprune.demo:LeNet300100"
-        )
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        make = getattr(importlib.import_module(module_name), attribute)
-    except (Exception, SystemExit) as reason:  # a script that reads its arguments exits
-        hint = "run from the folder that holds the package, or install it"
-        if isinstance(reason, SystemExit):
-            hint = "keep what a script does under if __name__ == '__main__'"
-        raise ArgumentError(
-            f"MODEL {factory} cannot be imported ({type(reason).__name__}: {first_line(reason)}); "
-            f"{hint}"
-        ) from reason
+    make = imported(factory, argument="MODEL")
     try:
         model = make()
     except (Exception, SystemExit) as reason:
@@ -62,6 +47,40 @@ def build(factory: str) -> nn.Module:
             f"MODEL {factory} made a {type(model).__name__}; it must return a torch.nn.Module"
         )
     return model
+
+
+def imported(name: str, *, argument: str) -> Callable[..., Any]:
+    """What `package.module:attribute` names.
+
+    Args:
+        name: A module that can be imported from here, and something in it.
+        argument: Whose value that is.
+
+    Returns:
+        The attribute.
+
+    Raises:
+        ArgumentError: When it cannot be imported.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ArgumentError(
+            f"{argument} must be package.module:factory, got {name!r}; "
+            "for example coreprune.demo:LeNet300100"
+        )
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+    except (Exception, SystemExit) as reason:  # a script that reads its arguments exits
+        hint = "run from the folder that holds the package, or install it"
+        if isinstance(reason, SystemExit):
+            hint = "keep what a script does under if __name__ == '__main__'"
+        raise ArgumentError(
+            f"{argument} {name} cannot be imported "
+            f"({type(reason).__name__}: {first_line(reason)}); {hint}"
+        ) from reason
+    return found
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -92,7 +92,7 @@ def _export(
         module = _Holder(module)
     for strict in (False, True):
         try:
-            with torch.no_grad(), _quiet():
+            with torch.no_grad(), quiet():
                 program = torch.export.export(
                     module, call.args, call.kwargs, dynamic_shapes=dynamic_shapes, strict=strict
                 )
@@ -124,8 +124,8 @@ def _takes_names_of_fx(module: nn.Module) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch's warnings, logs and printed graphs of a failed attempt to itself."""
+def quiet() -> Iterator[None]:
+    """Keep torch's warnings, logs and printed graphs to itself."""
     sink = io.StringIO()
     with (
         ONE_THREAD,

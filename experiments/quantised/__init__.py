@@ -1,0 +1,1 @@
+"""Whether pruned networks take eight bits as well as whole ones."""

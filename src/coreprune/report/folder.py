@@ -1,0 +1,147 @@
+"""The record of a pruned Hugging Face folder as a page."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from coreprune.report.bound_chart import Interval, bound_chart
+from coreprune.report.context import Context
+from coreprune.report.layer_chart import LayerBar, layer_chart
+from coreprune.report.loading import loading_code
+from coreprune.report.numbers import count, number, percent, share
+from coreprune.report.page import Figure, Page, Section, Table
+from coreprune.report.pruned import compared, timed, versions
+from coreprune.report.sentences import Record, full
+
+
+def folder_page(record: Record, context: Context) -> Page:
+    """What a `FolderResult` has to say.
+
+    Args:
+        record: It, as JSON.
+        context: What it does not know.
+
+    Returns:
+        The page.
+    """
+    left = share(record["parameters_after"], record["parameters_before"])
+    return Page(
+        title=f"{context.name}, {left} of its parameters",
+        figures=(*_figures(record), *compared(context)),
+        words=tuple(map(full, (*_answer(record), *timed(context)))),
+        sections=(
+            *_blocks(record["blocks"]),
+            *_left(record),
+            Section(
+                title="Loading it",
+                words=("An ordinary folder, read by transformers as it is.",),
+                code=loading_code(context),
+            ),
+            _making(record, context),
+        ),
+    )
+
+
+def _figures(record: Record) -> Iterator[Figure]:
+    before, after = record["parameters_before"], record["parameters_after"]
+    yield Figure(
+        label="Parameters", value=share(after, before), detail=f"{count(before)} → {count(after)}"
+    )
+    blocks = record["blocks"]
+    if blocks:
+        before, after = (
+            sum(block[f"neurons_{when}"] for block in blocks) for when in ("before", "after")
+        )
+        yield Figure(
+            label="Neurons", value=share(after, before), detail=f"{count(before)} → {count(after)}"
+        )
+        worst = max(block["certificate"] for block in blocks)
+        yield Figure(
+            label="Certificate", value=f"≤\u00a0{number(worst)}", detail="any output of any block"
+        )
+
+
+def _answer(record: Record) -> Iterator[str]:
+    if record["blocks"]:
+        worst = max(block["relative_error"] for block in record["blocks"])
+        yield (
+            f"each block's outputs are expected to be off by at most {percent(worst)} of what they "
+            "vary by"
+        )
+    yield "what is proven speaks of each block alone; of the whole model nothing is"
+
+
+def _blocks(blocks: list[Mapping[str, Any]]) -> Iterator[Section]:
+    if not blocks:
+        yield Section(title="Blocks", words=("No block lost a neuron.",))
+        return
+    bars = [
+        LayerBar(name=one["name"], before=one["neurons_before"], after=one["neurons_after"])
+        for one in blocks
+    ]
+    yield Section(
+        title="Blocks",
+        words=("Neurons of feed-forward blocks.",),
+        charts=(layer_chart(bars, unit="neurons"),),
+        tables=(_table(blocks),),
+    )
+    intervals = [
+        Interval(name=one["name"], attack=one["largest_seen"], certificate=one["certificate"])
+        for one in blocks
+    ]
+    yield Section(
+        title="What is proven",
+        words=(
+            "No output of a block changes by more than the proven bound, whatever the model reads; "
+            "the largest change is that on queries that were drawn.",
+        ),
+        charts=(bound_chart(intervals, name="blocks", caption="Change of each block's outputs"),),
+    )
+
+
+def _table(blocks: list[Mapping[str, Any]]) -> Table:
+    return Table(
+        caption="What was measured and solved, block by block",
+        heads=("block", "activation", "expected error", "of spread", "ridge", "condition"),
+        rows=tuple(
+            (
+                one["name"],
+                one["activation"],
+                number(one["expected_error"]),
+                percent(one["relative_error"]),
+                number(one["ridge"]),
+                number(one["condition_number"]),
+            )
+            for one in blocks
+        ),
+        texts=2,
+        folded=True,
+    )
+
+
+def _left(record: Record) -> Iterator[Section]:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in record["whole"].items():
+        by_reason[reason].append(name)
+    if by_reason:
+        yield Section(
+            title="Left whole",
+            words=("These blocks keep all their neurons.",),
+            entries=tuple((reason, ", ".join(names)) for reason, names in by_reason.items()),
+        )
+    if record["notes"]:
+        yield Section(title="What else to know", words=tuple(map(full, record["notes"])))
+
+
+def _making(record: Record, context: Context) -> Section:
+    widths = ", ".join(f"{name} = {width}" for name, width in record["widths"].items())
+    entries = [
+        ("family", record["family"]),
+        ("method", record["method"]),
+        ("law", record["law"]),
+        ("seed", str(record["seed"])),
+        *([("config", widths)] if widths else []),
+        *([("not copied", ", ".join(record["left_out"]))] if record["left_out"] else []),
+        *versions(record, context),
+    ]
+    return Section(title="How it was made", entries=tuple(entries), code=context.command or "")
