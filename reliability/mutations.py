@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import onnx
@@ -155,7 +156,8 @@ def _spoil(message: Message, draw: random.Random) -> None:
     elif isinstance(value, Message):
         _spoil(value, draw)
     elif isinstance(value, str | bytes | int | float):
-        setattr(message, field.name, _other(value, draw))
+        with suppress(ValueError):  # an enumeration takes its own numbers only
+            setattr(message, field.name, _other(value, draw))
     else:
         _spoil_repeated(value, draw)
 
