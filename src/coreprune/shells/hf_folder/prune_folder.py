@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -135,13 +135,31 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
     )
     check_apart(source, target)
     staging = Staging(target, _plan(job))
-    try:
-        with torch_threads(threads):
-            _write(job, staging, crew, tell=tell)
-    except (FileFormatError, UnsupportedModelError):
-        staging.discard()  # nothing to go on with
-        raise
+    with torch_threads(threads), _kept_to_go_on(staging):
+        _write(job, staging, crew, tell=tell)
     return _finish(job, staging)
+
+
+@contextmanager
+def _kept_to_go_on(staging: Staging) -> Generator[None, None, None]:
+    """Discard what is written where the same call would be refused again.
+
+    Raises:
+        ArgumentError: As the work has it.
+        FileFormatError: As the work has it.
+        UnsupportedModelError: As the work has it.
+    """
+    resumed = bool(staging.shards_done)
+    try:
+        yield
+    except (FileFormatError, UnsupportedModelError):
+        staging.discard()
+        raise
+    except ArgumentError as refusal:
+        # a full disk or a lost worker is a cause, and the run goes on from there
+        if isinstance(refusal.__cause__, ImportError | None) and not resumed:
+            staging.discard()
+        raise
 
 
 def _write(job: _Job, staging: Staging, crew: Crew, *, tell: Progress) -> None:
