@@ -11,17 +11,11 @@ from typing import Annotated, Any, cast, get_args
 import typer
 
 import coreprune
-from coreprune.core.coreset import METHODS, Method
-from coreprune.demo import DemoReport, run_demo
-from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
-from coreprune.folder_commands import inspect_given_folder, prune_given_folder
-from coreprune.folder_options import FOLDER_LAWS, check_applicable
-from coreprune.opening import is_file
-from coreprune.option_values import LAWS, keep_of, law_of, repair_of
-from coreprune.option_words import in_options
-from coreprune.prune import Order
-from coreprune.report.sentences import sentences
-from coreprune.report_command import (
+from coreprune.commands.folder_options import FOLDER_LAWS, check_applicable
+from coreprune.commands.folders import inspect_given_folder, prune_given_folder
+from coreprune.commands.option_values import LAWS, keep_of, law_of, repair_of
+from coreprune.commands.option_words import in_options
+from coreprune.commands.report import (
     FiguresOption,
     ReportOption,
     ScoreOption,
@@ -31,22 +25,28 @@ from coreprune.report_command import (
     report_pruned,
     typed,
 )
-from coreprune.report_command import report as report_one
-from coreprune.result import PruneResult
-from coreprune.shared_options import (
+from coreprune.commands.report import report as report_one
+from coreprune.commands.shared_options import (
     JsonOption,
     WeightsOption,
     examples_of,
     is_folder,
     model_of,
 )
+from coreprune.commands.terminal import complain, print_json, print_table, say, shown_progress
+from coreprune.commands.traced_folder import save_traced
+from coreprune.commands.verify import verify
+from coreprune.core.coreset import METHODS, Method
+from coreprune.demo import DemoReport, run_demo
+from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
+from coreprune.opening import is_file
+from coreprune.prune import Order
+from coreprune.report.sentences import sentences
+from coreprune.result import PruneResult
 from coreprune.shells.hf_folder.config import has_row
 from coreprune.shells.hf_folder.crew import Crew
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
-from coreprune.terminal import complain, print_json, print_table, say, shown_progress
-from coreprune.traced_folder import save_traced
-from coreprune.verify_command import verify
 
 ROWS = 25
 """Of the curve, at most about this many are printed."""

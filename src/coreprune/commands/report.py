@@ -11,6 +11,8 @@ from typing import Annotated, Any, Self
 import typer
 from torch import Tensor, nn
 
+from coreprune.commands.shared_options import is_folder
+from coreprune.commands.terminal import say
 from coreprune.compare import compare
 from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.opening import is_file
@@ -19,12 +21,10 @@ from coreprune.report.context import Context, Kind
 from coreprune.report.programs import programs
 from coreprune.report.publishing import publish
 from coreprune.result import PruneResult
-from coreprune.shared_options import is_folder
 from coreprune.shells.onnx_file.document import read
 from coreprune.shells.onnx_file.record import record_in
 from coreprune.shells.torch_module.checkpoint import imported
 from coreprune.shells.torch_module.files import RECORD, read_record
-from coreprune.terminal import say
 
 ReportOption = Annotated[
     Path | None, typer.Option(help="write an .html report that opens without a network")
