@@ -11,16 +11,8 @@ import coreprune
 from coreprune.commands.folder_options import FOLDER_LAWS, check_applicable
 from coreprune.commands.folders import prune_given_folder
 from coreprune.commands.option_values import LAWS, keep_of, law_of, repair_of
-from coreprune.commands.report import (
-    FiguresOption,
-    ReportOption,
-    ScoreOption,
-    Wish,
-    context_of,
-    report_folder,
-    report_pruned,
-    typed,
-)
+from coreprune.commands.report import context_of, report_folder, report_pruned, typed
+from coreprune.commands.report_options import FiguresOption, ReportOption, ScoreOption, Wish
 from coreprune.commands.shared_options import (
     InputOption,
     JsonOption,

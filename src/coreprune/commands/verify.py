@@ -10,14 +10,8 @@ import typer
 from coreprune.commands.folder_options import check_applicable
 from coreprune.commands.folders import verify_given_folder
 from coreprune.commands.option_values import array_of, space_of
-from coreprune.commands.report import (
-    FiguresOption,
-    ReportOption,
-    Wish,
-    context_of,
-    record_of,
-    typed,
-)
+from coreprune.commands.report import context_of, record_of, typed
+from coreprune.commands.report_options import FiguresOption, ReportOption, Wish
 from coreprune.commands.shared_options import (
     JsonOption,
     WeightsOption,
