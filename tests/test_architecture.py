@@ -11,6 +11,7 @@ SOURCE = Path(coreprune.__file__).parent
 MODULES = {path.relative_to(SOURCE.parent): path for path in sorted(SOURCE.rglob("*.py"))}
 RANKS = {
     "errors": 0,
+    "records": 0,
     "progress": 0,
     "core": 1,
     "report": 1,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from coreprune.certificates.precision import unbounded
 from coreprune.commands.terminal import print_table, say
-from coreprune.result import Certified
+from coreprune.records import Certified
 from coreprune.verification import StoredClaim, Verification, is_beaten
 
 ROWS = 25
