@@ -25,8 +25,7 @@ from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, read_config, read_json
 from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
-from coreprune.shells.hf_folder.prune_folder import RECORD
-from coreprune.shells.hf_folder.records import BlockRecord, record_from_json
+from coreprune.shells.hf_folder.records import RECORD, BlockRecord, record_from_json
 from coreprune.shells.hf_folder.sequences import (
     drawn_sequences,
     sentence_sequences,
