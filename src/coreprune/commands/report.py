@@ -1,6 +1,5 @@
 """`coreprune report`, and the reports that other commands write."""
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -22,6 +21,8 @@ from coreprune.report.context import Context, Kind
 from coreprune.report.programs import programs
 from coreprune.report.publishing import publish
 from coreprune.result import PruneResult
+from coreprune.shells.hf_folder.config import read_json
+from coreprune.shells.hf_folder.folder_record import is_folder_record
 from coreprune.shells.onnx_file.document import read
 from coreprune.shells.onnx_file.record import record_in
 from coreprune.shells.torch_module.checkpoint import imported
@@ -126,15 +127,6 @@ def record_of(saved: Path) -> tuple[Mapping[str, Any], Kind]:
     """
     if is_file(str(saved)):
         return record_in(read(saved)), "onnx"
-    if _is_of_folder(saved / RECORD):
-        return json.loads((saved / RECORD).read_text(encoding="utf-8")), "folder"
+    if is_folder_record(saved / RECORD):
+        return read_json(saved / RECORD), "folder"
     return read_record(saved), "module"
-
-
-def _is_of_folder(path: Path) -> bool:
-    """Whether it is the record of a Hugging Face folder; an unreadable one is not."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and "blocks" in document
