@@ -17,7 +17,21 @@ from coreprune.shells.hf_folder.transformers_package import (
     transformers_package,
 )
 
+_VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "vocab.json",
+)
+"""Files of which a tokenizer's folder has one."""
+
+_LEAST = 3
+"""Parts of a name that must be the same: the layer's number and what is behind it."""
+
 _NEED = "queries and repair that run a folder's model need"
+"""For whom transformers is missing."""
 
 
 class Transformer(nn.Module):
@@ -88,17 +102,6 @@ def transformer_of(folder: Path) -> Transformer:
     return Transformer(backbone).eval()
 
 
-_VOCABULARIES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "vocab.txt",
-    "vocab.json",
-)
-"""Files of which a tokenizer's folder has one."""
-
-
 def tokenizer_of(folder: Path) -> Any | None:  # noqa: ANN401
     """The folder's tokenizer, None where it has none that transformers can build.
 
@@ -146,9 +149,6 @@ def modules_named(model: Transformer, names: Iterable[str]) -> dict[str, nn.Modu
             "leave out queries and repair, which run it"
         )
     return found
-
-
-_LEAST = 3  # parts of a name that must be the same: the layer's number and what is behind it
 
 
 def _same(own: str, name: str) -> bool:
