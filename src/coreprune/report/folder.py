@@ -76,7 +76,7 @@ def _blocks(blocks: list[Mapping[str, Any]]) -> Iterator[Section]:
     yield Section(
         title="Blocks",
         words=("Neurons of feed-forward blocks.",),
-        charts=(layer_chart(bars, unit="neurons"),),
+        charts=(layer_chart(bars),),
         tables=(_table(blocks),),
     )
     intervals = [

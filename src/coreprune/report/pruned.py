@@ -143,7 +143,7 @@ def _layers(record: Record) -> Section:
     return Section(
         title="Layers",
         words=("Neurons of linear layers, channels of convolutions.",),
-        charts=(layer_chart(bars, unit="neurons"),),
+        charts=(layer_chart(bars),),
         tables=(_group_table(groups),),
     )
 
