@@ -12,7 +12,7 @@ from coreprune.commands.folder_options import FOLDER_LAWS, check_applicable
 from coreprune.commands.folders import prune_given_folder
 from coreprune.commands.option_values import LAWS, keep_of, law_of, repair_of
 from coreprune.commands.report import context_of, report_folder, report_pruned, typed
-from coreprune.commands.report_options import FiguresOption, ReportOption, ScoreOption, Wish
+from coreprune.commands.report_options import FiguresOption, ReportOption, ReportWish, ScoreOption
 from coreprune.commands.shared_options import (
     InputOption,
     JsonOption,
@@ -113,7 +113,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     as_json: JsonOption = False,
 ) -> None:
     """Write a smaller network into a new directory, or a smaller .onnx file or folder."""
-    wish = Wish(path=report, figures=figures, score=score).checked()
+    wish = ReportWish(path=report, figures=figures, score=score).checked()
     if is_folder(model) and has_row(Path(model)):
         check_applicable(context)
         prune_given_folder(

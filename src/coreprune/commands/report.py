@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from torch import Tensor, nn
 
-from coreprune.commands.report_options import FiguresOption, Wish
+from coreprune.commands.report_options import FiguresOption, ReportWish
 from coreprune.commands.shared_options import is_folder
 from coreprune.commands.terminal import say
 from coreprune.compare import compare
@@ -31,7 +31,7 @@ from coreprune.shells.torch_module.files import RECORD, read_record
 
 def report_pruned(
     result: PruneResult,
-    wish: Wish,
+    wish: ReportWish,
     *,
     context: Context,
     networks: tuple[nn.Module | Path, tuple[Tensor, ...] | None],
@@ -92,18 +92,18 @@ def report(
     Raises:
         FileFormatError: When there is no sound record.
     """
-    wish = Wish(path=output, figures=figures).checked()
+    wish = ReportWish(path=output, figures=figures).checked()
     report_saved(saved, wish)
     say(f"written to {output}")
 
 
-def report_folder(saved: Path | None, wish: Wish) -> None:
+def report_folder(saved: Path | None, wish: ReportWish) -> None:
     """Write what `prune` is asked to report of a folder, if anything."""
     if saved is not None and wish.path is not None:
         report_saved(saved, wish, command=typed())
 
 
-def report_saved(saved: Path, wish: Wish, *, command: str | None = None) -> None:
+def report_saved(saved: Path, wish: ReportWish, *, command: str | None = None) -> None:
     """Write the report of a saved record.
 
     Raises:

@@ -24,7 +24,7 @@ ScoreOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ReportWish:
     """The report that a command is asked for.
 
     Attributes:

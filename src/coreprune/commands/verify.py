@@ -11,7 +11,7 @@ from coreprune.commands.folder_options import check_applicable
 from coreprune.commands.folders import verify_given_folder
 from coreprune.commands.option_values import array_of, space_of
 from coreprune.commands.report import context_of, record_of, typed
-from coreprune.commands.report_options import FiguresOption, ReportOption, Wish
+from coreprune.commands.report_options import FiguresOption, ReportOption, ReportWish
 from coreprune.commands.shared_options import (
     JsonOption,
     WeightsOption,
@@ -65,7 +65,7 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     Raises:
         Exit: With code 1 when a certificate does not hold.
     """
-    wish = Wish(path=report, figures=figures).checked()
+    wish = ReportWish(path=report, figures=figures).checked()
     if is_folder(model) and has_row(Path(model)):
         check_applicable(context)
         wish.check_no_folder(pruned)
