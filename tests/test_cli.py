@@ -16,9 +16,10 @@ from torch import nn
 from typer.testing import CliRunner
 
 import coreprune
-from coreprune import cli, terminal
+from coreprune import cli
+from coreprune.commands import terminal
 from coreprune.demo import LeNet300100
-from coreprune.result import Inspection, LayerRecord, WholeRecord
+from coreprune.records import Inspection, LayerRecord, WholeRecord
 
 certify_module = importlib.import_module("coreprune.certify")
 LENET = "coreprune.demo:LeNet300100"

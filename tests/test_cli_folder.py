@@ -15,7 +15,7 @@ from tiny_transformers import tiny
 
 import coreprune
 from coreprune import folder_prune_repair
-from coreprune.folder_options import folder_law_of, layers_of
+from coreprune.commands.folder_options import folder_law_of, layers_of
 from coreprune.queries.normalised import BehindNorms
 from coreprune.queries.sentences import Sentences
 from coreprune.queries.tokens import Tokens

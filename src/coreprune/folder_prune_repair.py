@@ -21,13 +21,8 @@ from coreprune.repair import Repair
 from coreprune.shells.hf_folder.config import read_json
 from coreprune.shells.hf_folder.crew import Crew
 from coreprune.shells.hf_folder.cutting import FolderLaw
-from coreprune.shells.hf_folder.prune_folder import (
-    RECORD,
-    check_apart,
-    identity_of,
-    prune_folder,
-)
-from coreprune.shells.hf_folder.records import FolderResult, result_from_json
+from coreprune.shells.hf_folder.prune_folder import check_apart, identity_of, prune_folder
+from coreprune.shells.hf_folder.records import RECORD, FolderResult, result_from_json
 from coreprune.shells.hf_folder.widths import Keep
 
 RATE = 5e-4
