@@ -43,6 +43,7 @@ RANKS = {
     "prune": 9,
     "folder_repair": 9,
     "verification": 9,
+    "folder_prune_repair": 9.5,
     "": 10,  # the public names
     "demo": 11,
     "commands": 12,

@@ -24,7 +24,7 @@ from coreprune.commands.shared_options import (
     model_of,
 )
 from coreprune.commands.terminal import print_json, print_table, say, shown_progress
-from coreprune.commands.traced_folder import save_traced
+from coreprune.commands.traced_folder import save_traced, with_notes
 from coreprune.core.coreset import METHODS, Method
 from coreprune.errors import ArgumentError
 from coreprune.opening import is_file
@@ -127,6 +127,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             crew=Crew(workers=workers, ray_address=ray_address),
             threads=threads,
             seed=seed,
+            repair=repair,
             as_json=as_json,
         )
         report_folder(output, wish)
@@ -171,9 +172,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             progress=tell,
             **said,
         )
-        told = save_traced(result, Path(model), target) if is_folder(model) else ""
-        if not told:
-            result.save(target)
+        result, told = _saved(result, model, target)
         report_pruned(
             result,
             wish,
@@ -187,6 +186,15 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     _print_summary(result, target)
     if told:
         say(told)
+
+
+def _saved(result: PruneResult, model: str, target: Path) -> tuple[PruneResult, str]:
+    """Write a result; the same with notes on the folder it came from, and how that is loaded."""
+    if is_folder(model):
+        result = with_notes(result, Path(model))
+        return result, save_traced(result, Path(model), target)
+    result.save(target)
+    return result, ""
 
 
 def _check_no_layers(layers: str | None) -> None:
