@@ -87,6 +87,8 @@ def spans_of(group: Group, cuts: Sequence[Cut] = ()) -> dict[Axis, tuple[int, in
     Returns:
         The first entry and the one behind the last; nothing of tensors that it has to itself.
     """
+    if group.is_alone:
+        return {}
     parts = {(part.parameter, part.axis): part for part in group.slices}
     left = entries_left(cuts, {axis: part.size for axis, part in parts.items()})
     return {
