@@ -109,8 +109,8 @@ def _taken_apart(
     """
     held: dict[str, Held] = {}
     small = onnx_package().ModelProto()
-    _copy(model, small, without=("graph",))
-    _copy(model.graph, small.graph, without=("initializer", "node"))
+    copy_fields(model, small, without=("graph",))
+    copy_fields(model.graph, small.graph, without=("initializer", "node"))
     for tensor in model.graph.initializer:
         found = _apart(tensor, folder)
         if found is None:
@@ -128,8 +128,14 @@ def _taken_apart(
     return small, held
 
 
-def _copy(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
-    """Copy all fields of a message but some."""
+def copy_fields(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
+    """Copy all fields of a message but some.
+
+    Args:
+        source: The message.
+        target: An empty one of the same kind.
+        without: The names of fields.
+    """
     for field, value in source.ListFields():
         if field.name not in without and isinstance(value, str | bytes | int):
             setattr(target, field.name, value)
