@@ -148,7 +148,7 @@ def _bind(model: "ModelProto", name: str, sizes: Shape) -> None:
 
 def _shape_of(entry: "ValueInfoProto") -> Shape | None:
     tensor = entry.type.tensor_type
-    if not entry.type.HasField("tensor_type") or not tensor.HasField("shape"):
+    if not tensor.HasField("shape"):
         return None
     sizes = [axis.dim_value if axis.HasField("dim_value") else -1 for axis in tensor.shape.dim]
     return tuple(sizes) if min(sizes, default=0) >= 0 else None
