@@ -159,9 +159,7 @@ def _opaque(node: "NodeProto", view: View, book: Book, *, silent: set[str]) -> O
     positions = {name: place for place, name in enumerate(node.input)}
     reads = reads_of(node)
     entered = [
-        book.other(name, (key, positions.get(name, -1)))
-        for name in reads
-        if name in view.fixed
+        book.other(name, (key, positions.get(name, -1))) for name in reads if name in view.fixed
     ]
     names = [name for name in entered if name is not None]
     for inner in subgraphs_of(node):
