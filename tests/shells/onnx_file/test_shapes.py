@@ -6,8 +6,8 @@ from coreprune.errors import ArgumentError
 from coreprune.shells.onnx_file import shapes
 from coreprune.shells.onnx_file.document import from_model
 from coreprune.shells.onnx_file.examples import example_inputs, open_axes
-from coreprune.shells.onnx_file.shapes import inferred, shaped
 from coreprune.shells.onnx_file.session import start
+from coreprune.shells.onnx_file.shapes import inferred, shaped
 
 
 def tokens():
