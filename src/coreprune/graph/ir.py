@@ -171,6 +171,8 @@ Node = (
     | Pool
     | Opaque
 )
+_Joint = Multiply | Add | Concat | Opaque
+"""What reads several values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -196,17 +198,17 @@ class Graph:
 
 def inputs_of(node: Node) -> tuple[str, ...]:
     """The values that a node reads."""
-    return node.inputs if isinstance(node, Multiply | Add | Concat | Opaque) else (node.input,)
+    return node.inputs if isinstance(node, _Joint) else (node.input,)
 
 
 def parameters_of(node: Node) -> tuple[str, ...]:
     """The names of the parameters that a node reads."""
-    names: tuple[str | None, ...] = ()
     match node:
         case Affine() | Convolution():
-            names = (node.weight, node.bias)
+            return (node.weight,) if node.bias is None else (node.weight, node.bias)
         case Norm():
             names = (node.weight, node.bias, node.mean, node.variance)
+            return tuple(name for name in names if name is not None)
         case Elementwise() | Opaque():
-            names = node.parameters
-    return tuple(name for name in names if name is not None)
+            return node.parameters
+    return ()

@@ -113,9 +113,9 @@ class Search:
         consumers: list[Consumer] = []
         first = min(map(self.positions.__getitem__, producers))
         for node, inputs in itertools.islice(self.reads, first + 1, None):
-            known = [places[value] for value in inputs if value in places]
-            if not known:
+            if places.keys().isdisjoint(inputs):
                 continue
+            known = [places[value] for value in inputs if value in places]
             if isinstance(node, Linear) and not self.is_depthwise(node):
                 consumers.append(self._consumer(node, known[0]))
             elif isinstance(node, Concat) or (

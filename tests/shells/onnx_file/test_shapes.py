@@ -3,8 +3,10 @@ import pytest
 from shells.onnx_file.graphs import between, document, helper, model, node, numbers, onnx, whole
 
 from coreprune.errors import ArgumentError
+from coreprune.shells.onnx_file import shapes
 from coreprune.shells.onnx_file.document import from_model
 from coreprune.shells.onnx_file.examples import example_inputs, open_axes
+from coreprune.shells.onnx_file.session import start
 from coreprune.shells.onnx_file.shapes import inferred, shaped
 
 
@@ -95,6 +97,19 @@ def test_sizes_are_tried_until_the_model_runs():
     ]
     made = document(nodes, {"x": (1, "time")}, {"y": (8, None)}, {"size": whole(8, 28)})
     assert shaped(made).shapes["x"] == (1, 224)
+
+
+def test_a_model_that_runs_with_no_size_is_loaded_once_and_named_by_the_first(monkeypatch):
+    nodes = [node("Relu", "x", "h"), node("Reshape", "h size", "y")]
+    made = document(nodes, {"x": (1, "time")}, {"y": (None, None)}, {"size": whole(3, 5)})
+    monkeypatch.setattr(shapes, "inferred", lambda _, sizes: dict(sizes))
+    loaded = []
+    monkeypatch.setattr(shapes, "start", lambda *a, **k: loaded.append(1) or start(*a, **k))
+    about = shaped(made)
+    assert loaded == [1]
+    assert about.shapes == {"x": (1, 32)}
+    (note,) = about.notes
+    assert "x (1, 32)" in note
 
 
 def test_inputs_that_are_no_tensors_are_noted():

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.onnx_file.document import SMALL, Document
+from coreprune.shells.onnx_file.document import SMALL, Document, copy_fields
 from coreprune.shells.onnx_file.packages import onnx_package
 from coreprune.shells.onnx_file.tensors import Held
 
@@ -84,8 +84,7 @@ def write_message(document: Document, stream: BinaryIO) -> None:
     """
     onnx = onnx_package()
     outer = onnx.ModelProto()
-    outer.CopyFrom(document.model)
-    outer.ClearField("graph")
+    copy_fields(document.model, outer, without=("graph",))
     graph = document.model.graph.SerializeToString()
     heads = [_entry(held) for held in document.tensors.values()]
     total = len(graph)
