@@ -64,6 +64,7 @@ def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
     nodes: list[Node] = []
     inputs: set[str] = set()
     outputs: set[str] = set()
+    handed_on: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
     notes = []
     for part in parts:
@@ -74,6 +75,8 @@ def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
         nodes.extend(lowering.nodes())
         if not part.prefix:  # what enters a part of the network comes from the rest of it
             inputs |= lowering.inputs
+        else:
+            handed_on |= lowering.outputs
         outputs |= lowering.outputs
         shapes |= lowering.shapes
     if any(part.prefix and part.program is not None for part in parts):
@@ -90,6 +93,7 @@ def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
         shapes=shapes,
         parameters=tensors_of(model),
         notes=tuple(note for note in notes if note),
+        handed_on=frozenset(handed_on),
     )
 
 
