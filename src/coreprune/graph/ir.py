@@ -183,6 +183,7 @@ class Graph:
         nodes: The operations.
         inputs: The values that enter the network.
         outputs: The values that leave the network.
+        handed_on: Those of them that code reads which could not be lowered.
         shapes: Of every value, for the example inputs.
         parameters: Weights, biases and statistics by name.
         notes: What could not be lowered and why, for people.
@@ -194,6 +195,7 @@ class Graph:
     shapes: Mapping[str, tuple[int, ...]]
     parameters: Parameters
     notes: tuple[str, ...] = field(default=())
+    handed_on: frozenset[str] = frozenset()
 
 
 def inputs_of(node: Node) -> tuple[str, ...]:
