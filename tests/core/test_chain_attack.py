@@ -44,10 +44,13 @@ def test_neurons_are_compared_with_those_that_stand_for_them():
     assert change == pytest.approx(1.0, rel=1e-4)
 
 
-def test_of_many_neurons_those_that_move_most_on_probes_are_tried():
-    n = 40
-    original = [layer([[1.0, 1.0]] * n, relu())]
-    other = [layer([[1.0, 1.0 - row / n] for row in range(n)], relu())]
+def test_of_many_neurons_those_that_move_most_on_probes_are_climbed():
+    # In nine dimensions no probe comes near the query that moves the last neuron most.
+    n, d = 40, 9
+    one = [1.0] * d
+    original = [layer([one] * n, identity())]
+    other = [layer([[1.0 - row / n, *one[1:]] for row in range(n)], identity())]
     every = torch.arange(n)
-    change = hidden_attack(original, other, SPACE, rows=(every, every), generator=Generator())
+    space = ball(2.0, dimension=d)
+    change = hidden_attack(original, other, space, rows=(every, every), generator=Generator())
     assert change == pytest.approx(2 * (n - 1) / n, rel=1e-3)
