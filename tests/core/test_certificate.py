@@ -226,10 +226,10 @@ def test_the_bound_of_wide_layers_is_exact_for_orthogonal_neurons(monkeypatch):
 def test_opposite_neurons_of_wide_layers_may_lose_the_joint_bound_but_no_other(monkeypatch):
     # The powers of SSᵀ start at its row sums, 0 for the pair: no price that is tried is enough.
     monkeypatch.setattr("coreprune.core.certificate.WIDE", 2)
-    rows = [[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.001, 0.0]]
-    sums = one_block(rows, [0.0, 0.0, 0.0], [[1.0, 1.0, 1.0]])
-    first, *_, last = refinements(sums, ball(1.0, dimension=3), passes=(100,))
-    assert first.upper.item() == last.upper.item() >= math.sqrt(1 + 1e-6)
+    rows = [[1.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, 0.001, 0.0, 0.0]]
+    sums = one_block(rows, [0.0, 0.0, 0.0], [[1.0, 1.0, 1.0]], offsets=[0.5])
+    first, *_, last = refinements(sums, ball(1.0, dimension=4), passes=(20,))
+    assert first.upper.item() == last.upper.item() >= 0.5 + math.sqrt(1 + 1e-6)
 
 
 def test_without_an_effort_very_wide_layers_keep_the_bounds_of_all_rows(monkeypatch):
