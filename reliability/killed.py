@@ -24,7 +24,7 @@ import coreprune
 from coreprune.shells.hf_folder.prune_folder import prune_folder
 from coreprune.shells.onnx_file.document import read
 from coreprune.shells.onnx_file.record import record_in
-from reliability.readers import bert_blocks, bert_folder
+from reliability.readers import bert_blocks, bert_folder, exported
 
 KILLS = 200
 WIDTH = 2048
@@ -66,9 +66,7 @@ def onnx_file(folder: Path) -> Saving:
     """An .onnx file over an older one."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(64, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 64)).eval()
-    torch.onnx.export(
-        net, (torch.ones(1, 64),), folder / "net.onnx", verbose=False, external_data=False
-    )
+    exported(net, torch.ones(1, 64), folder / "net.onnx")
     old, new = (
         coreprune.prune(folder / "net.onnx", keep=keep, method="magnitude") for keep in (0.5, 0.75)
     )

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import onnx
@@ -80,7 +81,7 @@ def misspelt(data: bytes, draw: random.Random) -> bytes:
     head, text, tail = _json_part(data)
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _misspelt_message(data, draw)
     spoilt = json.dumps(_spoilt(document, draw)).encode()
     if head:
@@ -155,7 +156,8 @@ def _spoil(message: Message, draw: random.Random) -> None:
     elif isinstance(value, Message):
         _spoil(value, draw)
     elif isinstance(value, str | bytes | int | float):
-        setattr(message, field.name, _other(value, draw))
+        with suppress(ValueError):  # an enumeration takes its own numbers only
+            setattr(message, field.name, _other(value, draw))
     else:
         _spoil_repeated(value, draw)
 

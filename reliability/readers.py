@@ -1,13 +1,14 @@
 """Everything of coreprune that reads files, each with a small file that it reads without fault."""
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 import coreprune
 from coreprune.shells.hf_folder.blocks import find_blocks
@@ -60,7 +61,20 @@ def _onnx(folder: Path) -> None:
         nn.Sigmoid(),
         nn.Linear(12, 3),
     ).eval()
-    torch.onnx.export(net, (torch.ones(1, 2, 4, 4),), folder / "net.onnx", verbose=False)
+    exported(net, torch.ones(1, 2, 4, 4), folder / "net.onnx")
+
+
+def exported(net: nn.Module, example: Tensor, path: Path) -> None:
+    """Write a network as an .onnx file; of what torch has to say of its own code nothing is heard.
+
+    Args:
+        net: The network.
+        example: Its input.
+        path: The file.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, (example,), path, verbose=False, external_data=False)
 
 
 def _recorded(folder: Path) -> None:

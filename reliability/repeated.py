@@ -25,22 +25,22 @@ LAW = coreprune.Ball(3.0)
 NETWORKS = {
     "plain": (
         lambda: nn.Sequential(
-            nn.Linear(100, 256), nn.ReLU(), nn.Linear(256, 128), nn.GELU(), nn.Linear(128, 10)
+            nn.Linear(40, 96), nn.ReLU(), nn.Linear(96, 64), nn.GELU(), nn.Linear(64, 10)
         ),
-        (1, 100),
+        (1, 40),
     ),
     "images": (
         lambda: nn.Sequential(
-            nn.Conv2d(3, 32, 3, padding=1),
-            nn.BatchNorm2d(32),
+            nn.Conv2d(3, 16, 3, padding=1),
+            nn.BatchNorm2d(16),
             nn.ReLU(),
-            nn.Conv2d(32, 32, 3, padding=1),
+            nn.Conv2d(16, 16, 3, padding=1),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(32, 10),
+            nn.Linear(16, 10),
         ),
-        (1, 3, 12, 12),
+        (1, 3, 8, 8),
     ),
 }
 """How to build a network, and the shape of its input."""

@@ -11,8 +11,8 @@ SOURCE = Path(coreprune.__file__).parent
 MODULES = {path.relative_to(SOURCE.parent): path for path in sorted(SOURCE.rglob("*.py"))}
 RANKS = {
     "errors": 0,
+    "records": 0,
     "progress": 0,
-    "terminal": 0,
     "core": 1,
     "report": 1,
     "graph": 2,
@@ -32,8 +32,6 @@ RANKS = {
     "compare": 6,
     "certificates": 6,
     "coresets": 6,
-    "option_values": 6,
-    "option_words": 6,
     "prospect": 7,
     "cutting": 7,
     "proof": 7,
@@ -47,14 +45,7 @@ RANKS = {
     "verification": 9,
     "": 10,  # the public names
     "demo": 11,
-    "verification_text": 11,
-    "shared_options": 11,
-    "folder_options": 11,
-    "folder_text": 11,
-    "traced_folder": 11,
-    "report_command": 12,
-    "folder_commands": 12,
-    "verify_command": 12.5,
+    "commands": 12,
     "cli": 13,
 }
 """A module imports its own package and those of lower rank; what is not named here is on top."""

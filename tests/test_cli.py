@@ -16,9 +16,10 @@ from torch import nn
 from typer.testing import CliRunner
 
 import coreprune
-from coreprune import cli, terminal
+from coreprune import cli
+from coreprune.commands import terminal
 from coreprune.demo import LeNet300100
-from coreprune.result import Inspection, LayerRecord, WholeRecord
+from coreprune.records import Inspection, LayerRecord, WholeRecord
 
 certify_module = importlib.import_module("coreprune.certify")
 LENET = "coreprune.demo:LeNet300100"
@@ -257,7 +258,7 @@ def test_lossless_says_what_to_leave_out(command, tmp_path: Path) -> None:
     options = ("--lossless", "--repair", "5", "-o", tmp_path / "small")
     code, _, err = command("prune", LENET, "--input", "1x784", *options)
     assert code == 1
-    assert "leave them out, or pass keep=0.5 in its place" in err
+    assert "leave them out, or pass --keep 0.5 in its place" in err
 
 
 def test_an_existing_directory_is_refused_before_any_work(command, tmp_path: Path) -> None:
@@ -509,8 +510,9 @@ def test_an_attack_above_a_new_certificate_is_exit_code_one(command, saved, monk
 
 def test_another_original_is_noticed(command, saved: Path) -> None:
     tampered(saved, lambda document: document.update(original_hash="0"))
-    _, out, _ = command("verify", "own_net:net", "small")
-    assert "note: the original's tensors are not those that were pruned" in out
+    code, _, err = command("verify", "own_net:net", "small")
+    assert code == 1
+    assert "the original's tensors are not those that were pruned" in err
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from test_cli import run
 from tiny_transformers import tiny
 
 import coreprune
-from coreprune.folder_options import folder_law_of, layers_of
+from coreprune.commands.folder_options import folder_law_of, layers_of
 from coreprune.shells.hf_folder import staging
 
 

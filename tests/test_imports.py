@@ -3,32 +3,49 @@
 import subprocess
 import sys
 
-HEAVY = {
+FOR_A_JOB = {
     "accelerate",
-    "rich",
-    "typer",
-    "mlxtend",
+    "jinja2",
     "matplotlib",
+    "mlxtend",
     "onnx",
-    "pooch",
-    "scipy",
+    "onnxruntime",
+    "onnxscript",
     "pandas",
+    "pooch",
+    "ray",
+    "scipy",
     "sklearn",
+    "tokenizers",
     "transformers",
 }
+"""Imported when something is asked for that needs them."""
+OF_THE_PROGRAM = {"rich", "typer"}
 SCRIPT = """
 import sys
 import torch
 before = set(sys.modules)
-import coreprune
-print(*{name.partition(".")[0] for name in set(sys.modules) - before})
+import {module}
+print(*{{name.partition(".")[0] for name in set(sys.modules) - before}})
 """
 
 
-def test_importing_the_library_leaves_the_programs_dependencies_alone():
+def added_by(module: str) -> set[str]:
+    """The packages that come with a module and not with torch."""
+    script = SCRIPT.format(module=module)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, check=True, text=True
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True
     )
-    added = set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_importing_the_library_leaves_the_programs_dependencies_alone():
+    added = added_by("coreprune")
     assert {"coreprune", "safetensors"} <= added
-    assert not added & HEAVY
+    assert not added & (FOR_A_JOB | OF_THE_PROGRAM)
+
+
+def test_the_program_starts_without_what_only_some_commands_need():
+    added = added_by("coreprune.cli")
+    assert added >= OF_THE_PROGRAM
+    assert not added & FOR_A_JOB

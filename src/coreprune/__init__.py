@@ -24,18 +24,18 @@ from coreprune.queries.samples import Samples
 from coreprune.queries.sentences import Sentences
 from coreprune.queries.sphere import Sphere
 from coreprune.queries.tokens import Tokens
-from coreprune.repair import Repair, Repaired, repair
-from coreprune.result import (
+from coreprune.records import (
     Certified,
     CertifiedGroup,
     Comparison,
     GroupRecord,
     Inspection,
     LayerRecord,
-    PruneResult,
     RepairRecord,
     WholeRecord,
 )
+from coreprune.repair import Repair, Repaired, repair
+from coreprune.result import PruneResult
 from coreprune.shells.hf_folder.inspect_folder import BlockView, FolderInspection, inspect_folder
 from coreprune.shells.hf_folder.prune_folder import prune_folder
 from coreprune.shells.hf_folder.records import BlockRecord, FolderResult

@@ -34,7 +34,7 @@ from coreprune.graph.partition import find_groups
 from coreprune.opening import Model
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space, check_space, query_set_of, words_of
-from coreprune.result import Certified, CertifiedGroup
+from coreprune.records import Certified, CertifiedGroup
 from coreprune.shells.network import Network
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from coreprune.errors import ArgumentError
 from coreprune.opening import Model, network_of
-from coreprune.result import Comparison
+from coreprune.records import Comparison
 from coreprune.shells.calls import Call, call_of
 from coreprune.shells.network import Network
 from coreprune.shells.onnx_file.document import Document, read

@@ -18,7 +18,7 @@ from coreprune.graph.groups import RIDES_WITH_NONE, Group, Whole, passengers_of
 from coreprune.graph.ir import Graph, Parameters
 from coreprune.laws.space import QuerySpace
 from coreprune.progress import Progress
-from coreprune.result import GroupRecord
+from coreprune.records import GroupRecord
 from coreprune.shells.network import Network
 
 

@@ -18,15 +18,14 @@ from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.progress import Progress
 from coreprune.queries.sentences import Sentences
 from coreprune.queries.tokens import Tokens
+from coreprune.records import RepairRecord
 from coreprune.repair import Repair, Repaired, repair
 from coreprune.repairing import record_of
-from coreprune.result import RepairRecord
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, read_config, read_json
 from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
-from coreprune.shells.hf_folder.prune_folder import RECORD
-from coreprune.shells.hf_folder.records import BlockRecord, record_from_json
+from coreprune.shells.hf_folder.records import RECORD, BlockRecord, record_from_json
 from coreprune.shells.hf_folder.sequences import (
     drawn_sequences,
     sentence_sequences,

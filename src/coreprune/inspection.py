@@ -6,7 +6,7 @@ from typing import Any
 from coreprune.graph.groups import passengers_of
 from coreprune.graph.partition import find_groups
 from coreprune.opening import Model, network_of
-from coreprune.result import Inspection, LayerRecord
+from coreprune.records import Inspection, LayerRecord
 from coreprune.sizes.costs import parameter_cost
 
 

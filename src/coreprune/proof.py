@@ -8,7 +8,7 @@ from coreprune.certificates.network import NetworkChain, network_chain
 from coreprune.graph.groups import Group
 from coreprune.graph.ir import Parameters
 from coreprune.graph.partition import find_groups
-from coreprune.result import GroupRecord
+from coreprune.records import GroupRecord
 from coreprune.shells.network import Network
 
 

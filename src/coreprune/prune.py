@@ -26,10 +26,11 @@ from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.impressions import Impressions
+from coreprune.records import GroupRecord, WholeRecord
 from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair
 from coreprune.repairing import notes_on_change, notes_on_repair, record_of, repaired_of
-from coreprune.result import GroupRecord, PruneResult, WholeRecord
+from coreprune.result import PruneResult
 from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.tensors import tensors_of

@@ -18,7 +18,8 @@ from coreprune.opening import Model
 from coreprune.progress import Progress
 from coreprune.proof import chain_of, notes_on, proof_of
 from coreprune.prospect import Options, read_groups
-from coreprune.result import PruneResult, WholeRecord
+from coreprune.records import WholeRecord
+from coreprune.result import PruneResult
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.sizes.costs import flop_cost
 from coreprune.sizes.network_size import before_and_after

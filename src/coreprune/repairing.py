@@ -11,8 +11,8 @@ from coreprune.progress import Progress
 from coreprune.prospect import Prospect
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.impressions import Impressions
+from coreprune.records import RepairRecord
 from coreprune.repair import Repair, Repaired, repair
-from coreprune.result import RepairRecord
 
 REPAIRED = 256
 """Queries in a step of repair, where they are drawn."""

@@ -16,7 +16,7 @@ from coreprune.errors import ArgumentError, FileFormatError
 from coreprune.opening import Model, Saved, saved_at
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space
-from coreprune.result import Certified
+from coreprune.records import Certified
 from coreprune.shells.torch_module.files import tensors_hash
 
 AGAIN = 1e-3

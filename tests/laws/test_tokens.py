@@ -9,10 +9,10 @@ from torch import nn
 
 import coreprune
 from coreprune import ArgumentError, Tokens
+from coreprune.commands.option_values import law_of
 from coreprune.laws.calls import calls_of
 from coreprune.laws.choice import choose_law
 from coreprune.opening import network_of
-from coreprune.option_values import law_of
 from coreprune.shells.onnx_file.writing import write
 
 

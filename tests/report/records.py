@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from torch import nn
 
-from coreprune.result import GroupRecord, PruneResult, RepairRecord, WholeRecord
+from coreprune.records import GroupRecord, RepairRecord, WholeRecord
+from coreprune.result import PruneResult
 from coreprune.sizes.curve import CurvePoint
 
 

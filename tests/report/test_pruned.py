@@ -7,10 +7,10 @@ import pytest
 from report.pages import Parsed
 from report.records import CERTIFIED, COMPARISON, LOSSLESS, MANY, NOTHING_KNOWN, RESULT, RESULTS
 
+from coreprune.records import WholeRecord
 from coreprune.report.context import Context
 from coreprune.report.pruned import pruned_page
 from coreprune.report.writing import html_of
-from coreprune.result import WholeRecord
 
 
 def page(result=RESULT, **context):

@@ -18,7 +18,7 @@ from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
 from coreprune.graph.runs import links_of, precision_of, runs_of
 from coreprune.queries.bounded import query_set_of, words_of
-from coreprune.result import Certified, CertifiedGroup
+from coreprune.records import Certified, CertifiedGroup
 from coreprune.shells.network import Network
 
 

@@ -30,7 +30,7 @@ from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Convolution, Graph
 from coreprune.graph.patches import joint_taps, patterns, taps_of
 from coreprune.queries.ball import Ball
-from coreprune.result import CertifiedGroup
+from coreprune.records import CertifiedGroup
 
 ASCENT = Ascent(restarts=4, steps=40)
 

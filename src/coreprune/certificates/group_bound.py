@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from coreprune.result import CertifiedGroup
+from coreprune.records import CertifiedGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from coreprune.core.chain import Link
-from coreprune.result import CertifiedGroup
+from coreprune.records import CertifiedGroup
 
 WITHIN = 1e-9
 """Of the largest value inside the networks: what evaluating an attack in float64 may be off by."""

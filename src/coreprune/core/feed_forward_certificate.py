@@ -12,6 +12,9 @@ from coreprune.core.gated_certificate import gated_certificate
 from coreprune.core.neuron_sums import Block, neuron_sums
 from coreprune.core.query_set import QuerySet
 
+_UP = 1 + 4 * torch.finfo(torch.float64).eps
+"""A factor that makes up for the rounding of a few products and sums of positive numbers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BlockCertificate:
@@ -103,9 +106,6 @@ def trained_certificate(
         bound=torch.minimum(whole.bound, (first.bound + moves.bound) * _UP),
         norm=min(whole.norm, (first.norm + moves.norm) * _UP),
     )
-
-
-_UP = 1 + 4 * torch.finfo(torch.float64).eps
 
 
 def _moves(

@@ -23,6 +23,7 @@ ORDER = 24
 
 _REACH = 12.0
 _PANEL = 512
+"""Rows that are symmetrised at a time: the copies are n of these, not n²."""
 _NODES, _WEIGHTS = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(48))
 
 

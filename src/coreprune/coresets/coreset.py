@@ -20,7 +20,7 @@ from coreprune.graph.cut import Cut, placed
 from coreprune.graph.groups import Group, passengers_of
 from coreprune.graph.ir import Parameters
 from coreprune.graph.layer import Layer, by_neuron, layer_of
-from coreprune.result import GroupRecord
+from coreprune.records import GroupRecord
 
 DELTA = 0.05
 """The probability with which a guaranteed error may fail."""

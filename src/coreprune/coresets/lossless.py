@@ -13,7 +13,7 @@ from coreprune.graph.cut import Cut, placed
 from coreprune.graph.groups import Consumer, Group, passengers_of
 from coreprune.graph.ir import Convolution, Norm, Parameters, Pool, parameters_of
 from coreprune.graph.layer import by_neuron, layer_of, scale_and_shift
-from coreprune.result import GroupRecord
+from coreprune.records import GroupRecord
 
 
 def readings_of(group: Group, parameters: Parameters) -> list[Reading]:

@@ -56,7 +56,7 @@ def choose_law(queries: Law | None, subject: Network, groups: Sequence[Group]) -
         The choice.
     """
     if isinstance(queries, Ball):
-        entries = subject.call.tensors()[0].shape[1:].numel()  # there may be no row
+        entries = math.prod(subject.call.tensors()[0].shape[1:])
         deviation = queries.radius / math.sqrt(max(1, entries))
         return Choice(law=Gaussian(deviation), why="as queries says")
     if isinstance(queries, Tokens):

@@ -1,6 +1,5 @@
 """The record of a pruned Hugging Face folder as a page."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,9 +7,9 @@ from coreprune.report.bound_chart import Interval, bound_chart
 from coreprune.report.context import Context
 from coreprune.report.layer_chart import LayerBar, layer_chart
 from coreprune.report.loading import loading_code
-from coreprune.report.numbers import count, number, percent, share
+from coreprune.report.numbers import number, percent, share
 from coreprune.report.page import Figure, Page, Section, Table
-from coreprune.report.pruned import compared, timed, versions
+from coreprune.report.parts import compared, counted, left_whole, timed, versions
 from coreprune.report.sentences import Record, full
 
 
@@ -43,18 +42,13 @@ def folder_page(record: Record, context: Context) -> Page:
 
 
 def _figures(record: Record) -> Iterator[Figure]:
-    before, after = record["parameters_before"], record["parameters_after"]
-    yield Figure(
-        label="Parameters", value=share(after, before), detail=f"{count(before)} → {count(after)}"
-    )
+    yield counted("Parameters", record["parameters_before"], record["parameters_after"])
     blocks = record["blocks"]
     if blocks:
         before, after = (
             sum(block[f"neurons_{when}"] for block in blocks) for when in ("before", "after")
         )
-        yield Figure(
-            label="Neurons", value=share(after, before), detail=f"{count(before)} → {count(after)}"
-        )
+        yield counted("Neurons", before, after)
         worst = max(block["certificate"] for block in blocks)
         yield Figure(
             label="Certificate", value=f"≤\u00a0{number(worst)}", detail="any output of any block"
@@ -82,7 +76,7 @@ def _blocks(blocks: list[Mapping[str, Any]]) -> Iterator[Section]:
     yield Section(
         title="Blocks",
         words=("Neurons of feed-forward blocks.",),
-        charts=(layer_chart(bars, unit="neurons"),),
+        charts=(layer_chart(bars),),
         tables=(_table(blocks),),
     )
     intervals = [
@@ -120,15 +114,7 @@ def _table(blocks: list[Mapping[str, Any]]) -> Table:
 
 
 def _left(record: Record) -> Iterator[Section]:
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for name, reason in record["whole"].items():
-        by_reason[reason].append(name)
-    if by_reason:
-        yield Section(
-            title="Left whole",
-            words=("These blocks keep all their neurons.",),
-            entries=tuple((reason, ", ".join(names)) for reason, names in by_reason.items()),
-        )
+    yield from left_whole("blocks", record["whole"].items())
     if record["notes"]:
         yield Section(title="What else to know", words=tuple(map(full, record["notes"])))
 

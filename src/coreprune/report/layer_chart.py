@@ -25,17 +25,16 @@ class LayerBar:
     after: int
 
 
-def layer_chart(bars: Sequence[LayerBar], *, unit: str) -> Chart:
+def layer_chart(bars: Sequence[LayerBar]) -> Chart:
     """The layers as a drawing.
 
     Args:
         bars: At least one.
-        unit: What is counted.
 
     Returns:
         The drawing.
     """
-    title = f"{unit.capitalize()} of {len(bars)} layers before and after"
+    title = f"Neurons of {len(bars)} layers before and after"
 
     def draw(width: int) -> str:
         beside = width > NARROW
@@ -56,7 +55,7 @@ def layer_chart(bars: Sequence[LayerBar], *, unit: str) -> Chart:
                     "name": names[place],
                     "numbers": f"{count(bar.before)} → {count(bar.after)}",
                     "share": share(bar.after, bar.before),
-                    "says": f"{bar.name}; {count(bar.before)} → {count(bar.after)} {unit}; "
+                    "says": f"{bar.name}; {count(bar.before)} → {count(bar.after)} neurons; "
                     f"{share(bar.after, bar.before)} left",
                     "top": TOP + step * place,
                     "before": x.place(bar.before) - left,

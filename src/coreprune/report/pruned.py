@@ -1,6 +1,5 @@
 """The record of a pruned network as a page."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,15 +10,13 @@ from coreprune.report.loading import loading_code
 from coreprune.report.numbers import (
     BYTES,
     OPERATIONS,
-    SECONDS,
-    count,
     number,
     pair,
     percent,
-    score,
     share,
 )
 from coreprune.report.page import Figure, Page, Section, Table
+from coreprune.report.parts import compared, counted, left_whole, timed, versions
 from coreprune.report.proven import proven_section
 from coreprune.report.sentences import Record, full, sentences
 
@@ -40,7 +37,7 @@ def pruned_page(record: Record, context: Context) -> Page:
         figures=tuple(_figures(record, context)),
         words=tuple(map(full, _answer(record, context))),
         sections=(
-            _curve(record, context),
+            _curve(record),
             _layers(record),
             proven_section(record, context),
             *_left(record),
@@ -51,10 +48,7 @@ def pruned_page(record: Record, context: Context) -> Page:
 
 
 def _figures(record: Record, context: Context) -> Iterator[Figure]:
-    before, after = record["parameters_before"], record["parameters_after"]
-    yield Figure(
-        label="Parameters", value=share(after, before), detail=f"{count(before)} → {count(after)}"
-    )
+    yield counted("Parameters", record["parameters_before"], record["parameters_after"])
     for label, key, units in (("Size", "bytes", BYTES), ("Operations", "flops", OPERATIONS)):
         if f"{key}_before" in record:
             before, after = record[f"{key}_before"], record[f"{key}_after"]
@@ -76,28 +70,6 @@ def _certificate(record: Record) -> Figure:
     return Figure(label="Certificate", value="none", detail=detail)
 
 
-def compared(context: Context) -> Iterator[Figure]:
-    """The figures of a comparison, if there was one."""
-    found = context.comparison
-    if found is None:
-        return
-    before, after = found["seconds_before"], found["seconds_after"]
-    yield Figure(label="Latency", value=share(after, before), detail=pair(before, after, SECONDS))
-    if found["score_before"] is not None:
-        scores = score(found["score_before"]), score(found["score_after"])
-        yield Figure(label="Score", value=scores[1], detail=" → ".join(scores))
-
-
-def timed(context: Context) -> Iterator[str]:
-    """What a latency speaks of."""
-    found = context.comparison
-    if found is not None:
-        yield (
-            f"latency is the median of {count(found['calls'])} calls of each network, taken in "
-            f"turns ({found['machine']}; inputs {found['inputs']})"
-        )
-
-
 def _answer(record: Record, context: Context) -> Iterator[str]:
     yield from sentences(record)
     yield from (note for note in record["notes"] if not _is_of_layer(note, record))
@@ -109,11 +81,11 @@ def _is_of_layer(note: str, record: Record) -> bool:
     return note.partition(": ")[0] in {group["name"] for group in record["groups"]}
 
 
-def _curve(record: Record, context: Context) -> Section:
+def _curve(record: Record) -> Section:
     points = record.get("curve", [])
     title = "Size against error"
     if not points:
-        return Section(title=title, words=(full(_without_curve(record, context)),))
+        return Section(title=title, words=(full(_without_curve(record)),))
     chosen = Chosen(
         size=record["parameters_after"] / max(1, record["parameters_before"]),
         expected=record["expected_error"],
@@ -149,7 +121,7 @@ def _curve(record: Record, context: Context) -> Section:
     )
 
 
-def _without_curve(record: Record, context: Context) -> str:
+def _without_curve(record: Record) -> str:
     if record["method"] == "lossless":
         return "only what the outputs do not depend on was removed, so no error was traded for size"
     if "curve" not in record:
@@ -157,7 +129,6 @@ def _without_curve(record: Record, context: Context) -> str:
             "the record in the file leaves the curve out, to keep the file small; "
             "the report that prune writes has it"
         )
-    del context
     return f'the method "{record["method"]}" prices no sizes, so there is no curve'
 
 
@@ -172,7 +143,7 @@ def _layers(record: Record) -> Section:
     return Section(
         title="Layers",
         words=("Neurons of linear layers, channels of convolutions.",),
-        charts=(layer_chart(bars, unit="neurons"),),
+        charts=(layer_chart(bars),),
         tables=(_group_table(groups),),
     )
 
@@ -210,15 +181,8 @@ def _group_table(groups: list[Mapping[str, Any]]) -> Table:
 
 
 def _left(record: Record) -> Iterator[Section]:
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for entry in record["whole"]:
-        by_reason[entry["reason"]].append(entry["name"])
-    if by_reason:
-        yield Section(
-            title="Left whole",
-            words=("These layers keep all their neurons.",),
-            entries=tuple((reason, ", ".join(names)) for reason, names in by_reason.items()),
-        )
+    reasons = ((entry["name"], entry["reason"]) for entry in record["whole"])
+    yield from left_whole("layers", reasons)
     notes = tuple(note for note in record["notes"] if _is_of_layer(note, record))
     if notes:
         table = Table(
@@ -257,12 +221,3 @@ def _method(record: Record) -> str:
     if record["method"] == "lossless":
         return "lossless"
     return f"{record['method']}, {record['order'].replace('_', ' ')}"
-
-
-def versions(record: Record, context: Context) -> Iterator[tuple[str, str]]:
-    """The programs that made it."""
-    known = dict(context.versions)
-    if "library_version" in record:
-        known = {"coreprune": record["library_version"]}
-    if known:
-        yield "versions", ", ".join(f"{name} {version}" for name, version in known.items())

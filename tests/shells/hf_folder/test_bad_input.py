@@ -62,6 +62,21 @@ def test_an_index_that_points_outside_the_folder(sharded):
     refused(sharded, FileFormatError, "must map tensors to files of the folder")
 
 
+def test_an_index_with_a_name_that_no_file_can_have(sharded):
+    path = sharded / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    index["weight_map"]["model.norm.weight"] = "m" * 10_000
+    path.write_text(json.dumps(index))
+    refused(sharded, FileFormatError, "lacks m+, which")
+
+
+def test_more_layers_than_memory_could_count(source):
+    path = source / "config.json"
+    config = json.loads(path.read_text()) | {"num_hidden_layers": 10**15}
+    path.write_text(json.dumps(config))
+    refused(source, FileFormatError, "num_hidden_layers=1000000000000000, but the tensors have")
+
+
 def test_a_truncated_shard(sharded):
     path = min(sharded.glob("*.safetensors"))
     path.write_bytes(path.read_bytes()[:-8])

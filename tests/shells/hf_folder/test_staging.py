@@ -171,8 +171,8 @@ def test_a_disk_that_is_too_small_is_told_before_any_work(source, tmp_path, monk
 def test_a_tensor_of_another_shape_is_never_written(source, tmp_path, monkeypatch):
     cut = task.cut_block
 
-    def wider(block, tensors, *, num_neurons, wish):
-        return cut(block, tensors, num_neurons=num_neurons + 1, wish=wish)
+    def wider(block, tensors, *, num_neurons, **options):
+        return cut(block, tensors, num_neurons=num_neurons + 1, **options)
 
     monkeypatch.setattr(task, "cut_block", wider)
     with pytest.raises(ArgumentError, match="must have the planned shape"):

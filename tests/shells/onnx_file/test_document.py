@@ -79,6 +79,15 @@ def test_old_operators_are_refused_with_the_way_out(tmp_path):
         read(saved(message, tmp_path / "m.onnx"))
 
 
+def test_text_that_is_no_text_is_refused(tmp_path):
+    message = layer()
+    message.producer_name = "producer"
+    path = saved(message, tmp_path / "m.onnx")
+    path.write_bytes(path.read_bytes().replace(b"producer", b"produc\xf0r"))
+    with pytest.raises(FileFormatError, match="producer_name is no UTF-8 text"):
+        read(path)
+
+
 @pytest.mark.parametrize(
     "nodes",
     [

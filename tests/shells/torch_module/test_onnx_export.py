@@ -10,6 +10,7 @@ from torch import nn
 
 import coreprune
 from coreprune import ArgumentError, UnsupportedModelError
+from coreprune.shells.onnx_file.packages import onnx_package, runtime_package
 from coreprune.shells.torch_module import onnx_export
 
 NETWORKS = {
@@ -63,6 +64,7 @@ def test_a_file_that_gives_something_else_is_not_written(result, tmp_path, monke
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_package_is_named_with_the_way_out(result, tmp_path, monkeypatch, package):
+    onnx_package.cache_clear(), runtime_package.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, package, None)

@@ -18,6 +18,7 @@ from coreprune.queries.normalised import BehindNorms, Normalised
 from coreprune.queries.sentences import Sentences
 from coreprune.queries.tokens import Tokens
 from coreprune.shells.hf_folder.blocks import Block
+from coreprune.shells.hf_folder.families import NORMS
 from coreprune.shells.hf_folder.records import BlockRecord
 from coreprune.shells.hf_folder.seen import Seen
 from coreprune.shells.hf_folder.stored import Tensors, cut_tensors, feed_forward, law_of
@@ -209,8 +210,7 @@ def _compared(
 
 
 def _words(block: Block, dtype: torch.dtype) -> str:
-    norm = "LayerNorm" if block.kind.norm_kind == "layer_norm" else "RMSNorm"
-    precision = str(dtype).removeprefix("torch.")
+    norm, precision = NORMS[block.kind.norm_kind], str(dtype).removeprefix("torch.")
     return (
         f"all that the {norm} before the block can give in {precision}, so every input of the "
         "model; the two blocks themselves in exact arithmetic on the weights as stored"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 NormKind = Literal["layer_norm", "rms_norm"]
+NORMS: Mapping[NormKind, str] = {"layer_norm": "LayerNorm", "rms_norm": "RMSNorm"}
+"""What people call them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

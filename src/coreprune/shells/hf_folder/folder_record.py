@@ -8,8 +8,7 @@ from typing import Any
 
 from coreprune.errors import FileFormatError
 from coreprune.shells.hf_folder.config import read_json
-from coreprune.shells.hf_folder.prune_folder import FORMAT
-from coreprune.shells.hf_folder.records import BlockRecord, record_from_json
+from coreprune.shells.hf_folder.records import FORMAT, BlockRecord, record_from_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,9 @@ from typing import Any
 
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import read_config
-from coreprune.shells.hf_folder.families import Family
+from coreprune.shells.hf_folder.families import NORMS, Family
 from coreprune.shells.hf_folder.stored import shapes_after
 from coreprune.shells.hf_folder.weights import Weights, find_weights
-
-NORMS = {"layer_norm": "LayerNorm", "rms_norm": "RMSNorm"}
-"""What people call them."""
 
 _ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 

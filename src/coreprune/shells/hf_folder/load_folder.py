@@ -7,7 +7,7 @@ from torch import nn
 
 from coreprune.errors import ArgumentError
 from coreprune.shells.hf_folder.folder_record import FolderRecord, read_folder_record
-from coreprune.shells.hf_folder.prune_folder import RECORD
+from coreprune.shells.hf_folder.records import RECORD
 from coreprune.shells.hf_folder.weights import Weights, find_weights
 from coreprune.shells.torch_module.files import check_filled
 from coreprune.shells.torch_module.modules import check_shaped, put, unwrapped

@@ -1,9 +1,6 @@
 """A folder of a family without a row, as the module that transformers makes of it."""
 
-import importlib
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,12 @@ from torch import Tensor, nn
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.shells.calls import first_line
 from coreprune.shells.hf_folder.config import CONFIG, read_entries
+from coreprune.shells.hf_folder.transformers_package import (
+    LOCAL,
+    class_named,
+    quiet,
+    transformers_package,
+)
 from coreprune.shells.hf_folder.weights import find_weights
 
 _TOKENS, _IMAGE = 16, 224
@@ -34,15 +37,17 @@ def pretrained(folder: Path) -> nn.Module:
     """
     entries = read_entries(folder)
     find_weights(folder)  # refuses pickles, missing and damaged files in our own words
-    package = _transformers(str(entries.get("model_type")))
-    with _quiet(package):
+    package = transformers_package(
+        f"the family {str(entries.get('model_type'))!r} is in no row of the family table, and "
+        "models of such are read through the package"
+    )
+    with quiet(package):
         try:
-            safely = {"local_files_only": True, "trust_remote_code": False}
-            config = package.AutoConfig.from_pretrained(folder, **safely)
-            model, found = _class_of(entries, package).from_pretrained(
+            config = package.AutoConfig.from_pretrained(folder, **LOCAL)
+            model, found = class_named(_classes_named(entries), package).from_pretrained(
                 folder,
                 config=config,
-                **safely,
+                **LOCAL,
                 use_safetensors=True,
                 output_loading_info=True,
             )
@@ -64,44 +69,10 @@ def pretrained(folder: Path) -> nn.Module:
     return loaded
 
 
-def _transformers(family: str) -> Any:  # noqa: ANN401 (a module)
-    """The package.
-
-    Raises:
-        ArgumentError: When it is not installed.
-    """
-    try:
-        return importlib.import_module("transformers")
-    except ImportError as reason:
-        raise ArgumentError(
-            f"the family {family!r} is in no row of the family table, and models of such are read "
-            "through the package transformers, which is not installed; "
-            'pip install "coreprune[hf]"'
-        ) from reason
-
-
-@contextmanager
-def _quiet(package: Any) -> Iterator[None]:  # noqa: ANN401
-    """Without the package's own words and bars."""
-    logging = package.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _class_of(entries: dict[str, Any], package: Any) -> Any:  # noqa: ANN401
-    """The class of transformers' own that a config names, else AutoModel."""
+def _classes_named(entries: dict[str, Any]) -> list[object]:
+    """The class that a config names first, if any."""
     names = entries.get("architectures")
-    name = names[0] if isinstance(names, list) and names else None
-    found = getattr(package, name, None) if isinstance(name, str) else None
-    named = isinstance(found, type) and issubclass(found, package.PreTrainedModel)
-    return found if named else package.AutoModel
+    return names[:1] if isinstance(names, list) else []
 
 
 def example_inputs_of(model: nn.Module) -> tuple[Tensor, ...]:

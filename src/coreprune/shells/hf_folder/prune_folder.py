@@ -23,7 +23,13 @@ from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.layout import Layout, resized
 from coreprune.shells.hf_folder.memory import block_need
-from coreprune.shells.hf_folder.records import BlockRecord, FolderResult, record_from_json
+from coreprune.shells.hf_folder.records import (
+    FORMAT,
+    RECORD,
+    BlockRecord,
+    FolderResult,
+    record_from_json,
+)
 from coreprune.shells.hf_folder.seen import seen_by_blocks
 from coreprune.shells.hf_folder.staging import Staging
 from coreprune.shells.hf_folder.stored import shapes_after
@@ -31,8 +37,6 @@ from coreprune.shells.hf_folder.task import Task, cut_and_write, torch_threads
 from coreprune.shells.hf_folder.weights import INDEX, Weights, find_weights, index_after
 from coreprune.shells.hf_folder.widths import UNEVEN, Keep, entries_after, widths_of
 from coreprune.shells.torch_module.files import check_target
-
-FORMAT, RECORD = 1, "coreprune.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

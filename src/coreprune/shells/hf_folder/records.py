@@ -9,6 +9,9 @@ from coreprune.report.context import Context
 from coreprune.report.programs import programs
 from coreprune.report.publishing import publish
 
+FORMAT, RECORD = 1, "coreprune.json"
+"""The version of a folder's record, and the file that holds it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRecord:

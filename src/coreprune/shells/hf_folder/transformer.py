@@ -8,8 +8,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coreprune.errors import ArgumentError, UnsupportedModelError
+from coreprune.errors import UnsupportedModelError
 from coreprune.shells.calls import first_line
+from coreprune.shells.hf_folder.transformers_package import (
+    LOCAL,
+    class_named,
+    quiet,
+    transformers_package,
+)
+
+_VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "vocab.json",
+)
+"""Files of which a tokenizer's folder has one."""
+
+_LEAST = 3
+"""Parts of a name that must be the same: the layer's number and what is behind it."""
+
+_NEED = "queries and repair that run a folder's model need"
+"""For whom transformers is missing."""
 
 
 class Transformer(nn.Module):
@@ -54,12 +76,12 @@ def transformer_of(folder: Path) -> Transformer:
         UnsupportedModelError: When transformers cannot build it, tensors are missing, or it does
             not read tokens.
     """
-    transformers = _transformers()
+    transformers = transformers_package(_NEED)
     try:
-        with _quiet(transformers):
-            config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
-            model, info = _class_of(transformers, config).from_pretrained(
-                folder, config=config, dtype=torch.float32, output_loading_info=True, **_LOCAL
+        with quiet(transformers):
+            config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
+            model, info = class_named(config.architectures or (), transformers).from_pretrained(
+                folder, config=config, dtype=torch.float32, output_loading_info=True, **LOCAL
             )
     except (OSError, ValueError, ImportError, RuntimeError, KeyError) as reason:
         raise UnsupportedModelError(
@@ -80,29 +102,6 @@ def transformer_of(folder: Path) -> Transformer:
     return Transformer(backbone).eval()
 
 
-_LOCAL = {"local_files_only": True, "trust_remote_code": False}
-
-
-def _class_of(transformers: Any, config: Any) -> Any:  # noqa: ANN401
-    """The class that config.json names, if it is one of transformers' own."""
-    for name in config.architectures or ():
-        found = getattr(transformers, name, None)
-        if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel):
-            return found
-    return transformers.AutoModel
-
-
-_VOCABULARIES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "vocab.txt",
-    "vocab.json",
-)
-"""Files of which a tokenizer's folder has one."""
-
-
 def tokenizer_of(folder: Path) -> Any | None:  # noqa: ANN401
     """The folder's tokenizer, None where it has none that transformers can build.
 
@@ -114,38 +113,12 @@ def tokenizer_of(folder: Path) -> Any | None:  # noqa: ANN401
     """
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         return None  # transformers would build one that knows no word
-    transformers = _transformers()
+    transformers = transformers_package(_NEED)
     try:
-        with _quiet(transformers):
-            return transformers.AutoTokenizer.from_pretrained(folder, **_LOCAL)
+        with quiet(transformers):
+            return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
     except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _transformers() -> Any:  # noqa: ANN401
-    try:
-        import transformers
-    except ImportError as reason:
-        raise ArgumentError(
-            "queries and repair that run a folder's model need transformers, which is not "
-            'installed; pip install "coreprune[hf]"'
-        ) from reason
-    return transformers
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:  # noqa: ANN401
-    """Without transformers' own bars and notices, which say nothing that is not checked here."""
-    log = transformers.utils.logging
-    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(level)
-        if bars:
-            log.enable_progress_bar()
 
 
 def modules_named(model: Transformer, names: Iterable[str]) -> dict[str, nn.Module]:
@@ -176,9 +149,6 @@ def modules_named(model: Transformer, names: Iterable[str]) -> dict[str, nn.Modu
             "leave out queries and repair, which run it"
         )
     return found
-
-
-_LEAST = 3  # parts of a name that must be the same: the layer's number and what is behind it
 
 
 def _same(own: str, name: str) -> bool:

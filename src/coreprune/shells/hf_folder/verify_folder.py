@@ -11,7 +11,7 @@ from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import read_config
 from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.folder_record import FolderRecord, read_folder_record
-from coreprune.shells.hf_folder.prune_folder import RECORD
+from coreprune.shells.hf_folder.records import RECORD
 from coreprune.shells.hf_folder.stored import shapes_after
 from coreprune.shells.hf_folder.verified_block import VerifiedBlock, same_bits, verified_block
 from coreprune.shells.hf_folder.weights import Weights, find_weights
@@ -153,7 +153,7 @@ def _pair(source: Path, target: Path, family: Family | None) -> _Pair:
     big = find_weights(source)
     blocks = find_blocks(config, big)
     if not target.is_dir():
-        raise ArgumentError(f"PRUNED must be a folder that prune wrote, got {target}")
+        raise ArgumentError(f"target must be a folder that prune_folder wrote, got {target}")
     record = read_folder_record(target / RECORD)
     small = find_weights(target)
     apart = sorted(big.homes.keys() ^ small.homes.keys())

@@ -120,7 +120,8 @@ def _indexed(folder: Path) -> Weights:
             f"{path} must map tensors to files of the folder as weight_map; fetch it again"
         )
     files = sorted(set(named.values()))
-    if missing := [name for name in files if not (folder / name).is_file()]:
+    present = {path.name for path in folder.iterdir() if path.is_file()}
+    if missing := [name for name in files if name not in present]:
         raise FileFormatError(
             f"{folder} lacks {', '.join(missing)}, which {INDEX} names; fetch the missing files"
         )

@@ -68,8 +68,7 @@ def read(path: str | Path) -> Document:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileFormatError(f"{path} {what}; pass an .onnx file")
-    model = _parsed(path)
-    document = from_model(model, path)
+    document = from_model(_parsed(path), path)
     check(document)
     return document
 
@@ -129,9 +128,17 @@ def _taken_apart(
 
 
 def _copy(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
-    """Copy all fields of a message but some."""
+    """Copy all fields of a message but some.
+
+    Raises:
+        FileFormatError: When a text is not UTF-8, which protobuf hands over as bytes.
+    """
     for field, value in source.ListFields():
-        if field.name not in without and isinstance(value, str | bytes | int):
+        if isinstance(value, bytes):
+            raise FileFormatError(
+                f"the model's {field.name} is no UTF-8 text; it is damaged: export it again"
+            )
+        if field.name not in without and isinstance(value, str | int):
             setattr(target, field.name, value)
         elif field.name not in without:
             getattr(target, field.name).MergeFrom(value)

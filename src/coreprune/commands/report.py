@@ -1,92 +1,37 @@
-"""`coreprune report`, and the options that let other commands write a report."""
+"""`coreprune report`, and the reports that other commands write."""
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
 from torch import Tensor, nn
 
+from coreprune.commands.report_options import FiguresOption, ReportWish
+from coreprune.commands.shared_options import is_folder
+from coreprune.commands.terminal import say
 from coreprune.compare import compare
-from coreprune.errors import ArgumentError, FileFormatError
+from coreprune.errors import FileFormatError
 from coreprune.opening import is_file
 from coreprune.progress import Progress
 from coreprune.report.context import Context, Kind
 from coreprune.report.programs import programs
 from coreprune.report.publishing import publish
 from coreprune.result import PruneResult
-from coreprune.shared_options import is_folder
+from coreprune.shells.hf_folder.config import read_json
+from coreprune.shells.hf_folder.folder_record import is_folder_record
 from coreprune.shells.onnx_file.document import read
 from coreprune.shells.onnx_file.record import record_in
 from coreprune.shells.torch_module.checkpoint import imported
 from coreprune.shells.torch_module.files import RECORD, read_record
-from coreprune.terminal import say
-
-ReportOption = Annotated[
-    Path | None, typer.Option(help="write an .html report that opens without a network")
-]
-FiguresOption = Annotated[
-    Path | None, typer.Option(help="a folder for the report's drawings as .svg files")
-]
-ScoreOption = Annotated[
-    str | None,
-    typer.Option(
-        help="package.module:function that gives a model's score, for the report; "
-        "of .onnx files it gets an ONNX Runtime session"
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """The report that a command is asked for.
-
-    Attributes:
-        path: The file; None for no report.
-        figures: A folder for the drawings; None for none.
-        score: The name of a function of a model; None for none.
-    """
-
-    path: Path | None
-    figures: Path | None
-    score: str | None = None
-
-    def checked(self) -> Self:
-        """The same, refused early where it could not be written after a long run.
-
-        Raises:
-            BadParameter: When parts of a report are asked for without one.
-            ArgumentError: When its folder is missing.
-        """
-        if self.path is None and (self.figures or self.score):
-            raise typer.BadParameter("--figures and --score go with --report FILE.html")
-        for place in (self.path, self.figures):
-            if place is not None and not place.parent.is_dir():
-                raise ArgumentError(f"report {place} needs a folder that exists; create it first")
-        if self.path is not None and self.path.is_dir():
-            raise ArgumentError(f"report {self.path} is a folder; name a file in it")
-        return self
-
-    def check_no_folder(self, pruned: Path) -> None:
-        """Refuse what is not written of folders yet.
-
-        Raises:
-            ArgumentError: With the way out.
-        """
-        if self.path is not None:
-            raise ArgumentError(
-                "verify writes no report of a folder; its certificates and the largest changes "
-                f"seen are in that of coreprune report {pruned} -o {self.path}"
-            )
 
 
 def report_pruned(
     result: PruneResult,
-    wish: Wish,
+    wish: ReportWish,
     *,
     context: Context,
     networks: tuple[nn.Module | Path, tuple[Tensor, ...] | None],
@@ -147,18 +92,18 @@ def report(
     Raises:
         FileFormatError: When there is no sound record.
     """
-    wish = Wish(path=output, figures=figures).checked()
+    wish = ReportWish(path=output, figures=figures).checked()
     report_saved(saved, wish)
     say(f"written to {output}")
 
 
-def report_folder(saved: Path | None, wish: Wish) -> None:
+def report_folder(saved: Path | None, wish: ReportWish) -> None:
     """Write what `prune` is asked to report of a folder, if anything."""
     if saved is not None and wish.path is not None:
         report_saved(saved, wish, command=typed())
 
 
-def report_saved(saved: Path, wish: Wish, *, command: str | None = None) -> None:
+def report_saved(saved: Path, wish: ReportWish, *, command: str | None = None) -> None:
     """Write the report of a saved record.
 
     Raises:
@@ -182,15 +127,6 @@ def record_of(saved: Path) -> tuple[Mapping[str, Any], Kind]:
     """
     if is_file(str(saved)):
         return record_in(read(saved)), "onnx"
-    if _is_of_folder(saved / RECORD):
-        return json.loads((saved / RECORD).read_text(encoding="utf-8")), "folder"
+    if is_folder_record(saved / RECORD):
+        return read_json(saved / RECORD), "folder"
     return read_record(saved), "module"
-
-
-def _is_of_folder(path: Path) -> bool:
-    """Whether it is the record of a Hugging Face folder; an unreadable one is not."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and "blocks" in document

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 
 from coreprune.certificates.precision import unbounded
-from coreprune.result import Certified
-from coreprune.terminal import print_table, say
+from coreprune.commands.terminal import print_table, say
+from coreprune.records import Certified
 from coreprune.verification import StoredClaim, Verification, is_beaten
 
 ROWS = 25

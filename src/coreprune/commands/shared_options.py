@@ -11,10 +11,27 @@ from coreprune.opening import is_file
 from coreprune.shells.hf_folder.pretrained import example_inputs_of, pretrained
 from coreprune.shells.torch_module.checkpoint import build, example_input, load_weights
 
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="package.module:factory, called without arguments, an .onnx file, or a folder that "
+        "transformers' save_pretrained wrote",
+    ),
+]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        help="shape of an input with its batch axis, as 1x784 or 1x16@int64; "
+        "once for each positional argument; an .onnx file declares its own",
+    ),
+]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(help=".safetensors, .pt or .pth; without it the factory's own weights are used"),
 ]
+SkipOption = Annotated[list[str] | None, typer.Option(help="a layer to leave whole; repeatable")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 

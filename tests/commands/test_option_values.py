@@ -12,7 +12,7 @@ from coreprune import (
     Impressions,
     Sphere,
 )
-from coreprune.option_values import law_of
+from coreprune.commands.option_values import law_of
 
 
 @pytest.mark.parametrize(("name", "write"), [("x.npy", np.save), ("x.npz", np.savez)])

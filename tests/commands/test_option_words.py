@@ -2,7 +2,7 @@
 
 import pytest
 
-from coreprune.option_words import in_options
+from coreprune.commands.option_words import in_options
 
 OPTIONS = ["--keep", "--round-to", "--input", "--seed", "--error"]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from coreprune.commands.terminal import print_table, say
 from coreprune.shells.hf_folder.inspect_folder import FolderInspection
 from coreprune.shells.hf_folder.records import FolderResult
 from coreprune.shells.hf_folder.verify_folder import FolderVerification
-from coreprune.terminal import print_table, say
 
 
 def print_folder_inspection(found: FolderInspection) -> None:

@@ -12,9 +12,9 @@ from test_cli import run
 from tiny_transformers import _TEXT, transformers
 
 import coreprune
+from coreprune.commands.traced_folder import save_traced
 from coreprune.shells.hf_folder.families import family_of
 from coreprune.shells.hf_folder.pretrained import example_inputs_of
-from coreprune.traced_folder import save_traced
 
 
 def deberta():

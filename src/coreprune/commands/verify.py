@@ -7,13 +7,12 @@ from typing import Annotated
 import torch
 import typer
 
-from coreprune.folder_commands import verify_given_folder
-from coreprune.folder_options import check_applicable
-from coreprune.opening import is_file
-from coreprune.option_values import array_of, space_of
-from coreprune.report.publishing import publish
-from coreprune.report_command import FiguresOption, ReportOption, Wish, context_of, record_of, typed
-from coreprune.shared_options import (
+from coreprune.commands.folder_options import check_applicable
+from coreprune.commands.folders import verify_given_folder
+from coreprune.commands.option_values import array_of, space_of
+from coreprune.commands.report import context_of, record_of, typed
+from coreprune.commands.report_options import FiguresOption, ReportOption, ReportWish
+from coreprune.commands.shared_options import (
     JsonOption,
     WeightsOption,
     examples_of,
@@ -21,10 +20,12 @@ from coreprune.shared_options import (
     model_of,
     module_of,
 )
+from coreprune.commands.terminal import complain, print_json, shown_progress
+from coreprune.commands.verification_text import failure_of, print_verification
+from coreprune.opening import is_file
+from coreprune.report.publishing import publish
 from coreprune.shells.hf_folder.config import has_row
-from coreprune.terminal import complain, print_json, shown_progress
 from coreprune.verification import verify_saved
-from coreprune.verification_text import failure_of, print_verification
 
 
 def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
@@ -64,7 +65,7 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     Raises:
         Exit: With code 1 when a certificate does not hold.
     """
-    wish = Wish(path=report, figures=figures).checked()
+    wish = ReportWish(path=report, figures=figures).checked()
     if is_folder(model) and has_row(Path(model)):
         check_applicable(context)
         wish.check_no_folder(pruned)

@@ -5,16 +5,16 @@ from pathlib import Path
 import typer
 
 import coreprune
-from coreprune.core.coreset import Method
-from coreprune.folder_options import folder_law_of, layers_of
-from coreprune.folder_text import (
+from coreprune.commands.folder_options import folder_law_of, layers_of
+from coreprune.commands.folder_text import (
     print_folder_inspection,
     print_folder_result,
     print_folder_verification,
 )
-from coreprune.option_values import shares_of
+from coreprune.commands.option_values import shares_of
+from coreprune.commands.terminal import complain, print_json, shown_progress
+from coreprune.core.coreset import Method
 from coreprune.shells.hf_folder.crew import Crew
-from coreprune.terminal import complain, print_json, shown_progress
 
 
 def inspect_given_folder(source: Path, *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from coreprune.verification_text import _numbers, _rounding
+from coreprune.commands.verification_text import _numbers, _rounding
 
 
 @pytest.mark.parametrize(
