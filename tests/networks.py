@@ -448,7 +448,7 @@ CASES: dict[str, Case] = {
         make=Branching,
         args=(draw(4, 6),),
         cut=("a.0", "b.0"),
-        reasons={"a.2": "leaves the network"},
+        reasons={"a.2": "read by code that could not be exported"},
     ),
     "hard-coded width": _layers(
         lambda net, x: net.c(net.b(net.a(x).view(-1, 12).relu()).tanh()),
