@@ -1,8 +1,11 @@
 """The program: its commands, its exit codes, and a refusal in one line."""
 
 import io
+import logging
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -30,17 +33,37 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an arrow must not end a run that is done
     try:
-        app()
+        with _quiet():
+            app()
     except (ArgumentError, FileFormatError, UnsupportedModelError) as refusal:
-        complain(f"coreprune: {in_options(str(refusal), _long_options())}")
+        complain(f"coreprune: {in_options(str(refusal), _long_options(sys.argv[1:]))}")
         sys.exit(1)
 
 
-def _long_options() -> Iterator[str]:
-    """Of all commands."""
-    for command in typer.main.get_group(app).commands.values():
-        for parameter in command.params:
-            yield from (option for option in parameter.opts if option.startswith("--"))
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings kept off the terminal, unless Python was asked for them, as by `python -W`.
+
+    What of them concerns the user is in the result's notes.
+    """
+    if sys.warnoptions:
+        yield
+        return
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _long_options(words: Sequence[str]) -> Iterator[str]:
+    """Of the command that was typed."""
+    commands = typer.main.get_group(app).commands
+    typed = next((commands[word] for word in words if word in commands), None)
+    for parameter in typed.params if typed else ():
+        yield from (option for option in parameter.opts if option.startswith("--"))
 
 
 def _version(wanted: bool) -> None:

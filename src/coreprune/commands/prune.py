@@ -1,5 +1,6 @@
 """`coreprune prune`: its options, one call, what it prints of the result."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from coreprune.report.sentences import sentences
 from coreprune.result import PruneResult
 from coreprune.shells.hf_folder.config import has_row
 from coreprune.shells.hf_folder.crew import Crew
+from coreprune.shells.onnx_file.writing import check_place
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 
@@ -237,7 +239,20 @@ def _new_target(output: Path | None, model: str) -> Path:
         raise typer.BadParameter(f"give --output a name that ends in .onnx, not {output}")
     elif output.exists() and Path(model).exists() and output.samefile(model):
         raise typer.BadParameter(f"give --output another file than the original, {model}")
+    else:
+        _check_new_file(output)
     return output
+
+
+def _check_new_file(output: Path) -> None:
+    """Refuse a file that is there already, or cannot be written.
+
+    Raises:
+        ArgumentError: Naming it and the way out.
+    """
+    check_place(output)
+    if os.path.lexists(output):
+        raise ArgumentError(f"output {output} exists already; name a new one, or remove it")
 
 
 def _print_curve(points: Sequence[CurvePoint], *, as_json: bool) -> None:

@@ -67,6 +67,15 @@ def check_target(document: Document, path: Path) -> None:
     for source in (document.path, *document.files):
         if source is not None and path.exists() and source.exists() and path.samefile(source):
             raise ArgumentError(f"output {path} is the original; name another file")
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that cannot take a file.
+
+    Raises:
+        ArgumentError: Naming it and the way out.
+    """
     if path.is_dir():
         raise ArgumentError(f"output {path} is a folder; name a file in it")
     if not path.parent.is_dir():
