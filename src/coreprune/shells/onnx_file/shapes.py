@@ -70,9 +70,7 @@ def shaped(
     return found if example is None else _tried(document, example)[0]
 
 
-def guessed_sizes(
-    document: Document, dimensions: Mapping[str, int] | None, example: Arrays
-) -> str:
+def guessed_sizes(document: Document, dimensions: Mapping[str, int] | None, example: Arrays) -> str:
     """That axes other than the batch were open and of what size they were taken.
 
     Args:
