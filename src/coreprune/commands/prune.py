@@ -258,7 +258,7 @@ def _print_curve(points: Sequence[CurvePoint], *, as_json: bool) -> None:
             )
             for point in (*points[: -1 : max(1, len(points) // ROWS)], points[-1])
         ],
-        caption="errors: root mean square change of the outputs, in their units; where these have no "
+        caption="errors: root mean square change of the outputs, in their units; without "
         "derivatives, of what reads the layers, in its units",
     )
 
