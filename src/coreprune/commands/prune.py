@@ -12,6 +12,7 @@ import coreprune
 from coreprune.commands.folder_options import FOLDER_LAWS, check_applicable
 from coreprune.commands.folders import prune_given_folder
 from coreprune.commands.option_values import LAWS, keep_of, law_of, repair_of
+from coreprune.commands.option_words import in_options
 from coreprune.commands.report import context_of, report_folder, report_pruned, typed
 from coreprune.commands.report_options import FiguresOption, ReportOption, ReportWish, ScoreOption
 from coreprune.commands.shared_options import (
@@ -30,7 +31,7 @@ from coreprune.core.coreset import METHODS, Method
 from coreprune.errors import ArgumentError
 from coreprune.opening import is_file
 from coreprune.prune import Order
-from coreprune.report.sentences import sentences
+from coreprune.report.sentences import has_errors, is_of_outputs, sentences
 from coreprune.result import PruneResult
 from coreprune.shells.hf_folder.config import has_row
 from coreprune.shells.hf_folder.crew import Crew
@@ -272,7 +273,8 @@ def _print_curve(points: Sequence[CurvePoint], *, as_json: bool) -> None:
             )
             for point in (*points[: -1 : max(1, len(points) // ROWS)], points[-1])
         ],
-        caption="errors: root mean square change of the outputs, in their units",
+        caption="errors: root mean square change of the outputs, in their units; without "
+        "derivatives, of what reads the layers, in its units",
     )
 
 
@@ -291,12 +293,20 @@ def _print_summary(result: PruneResult, output: Path) -> None:
         ]
         + [(entry.name, "", "", "", entry.reason) for entry in result.whole],
     )
-    if result.expected_error is not None:
-        say(f"errors of the outputs, in their units, over {result.law}")
-    for sentence in sentences(result.to_json()):
+    record = result.to_json()
+    if has_errors(record):
+        what = (
+            "errors of the outputs, in their units"
+            if is_of_outputs(record)
+            else "errors in the units of what reads the layers, not of the outputs"
+        )
+        say(f"{what}, over {result.law}")
+    elif result.measured_error is not None:
+        say(f"measured over {result.law}")
+    for sentence in sentences(record):
         say(sentence)
     for note in result.notes:
-        say(f"note: {note}")
+        say(f"note: {in_options(note, ())}")
     share = result.parameters_after / result.parameters_before
     say(
         f"{result.parameters_before:,} → {result.parameters_after:,} parameters ({share:.1%}), "

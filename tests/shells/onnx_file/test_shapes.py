@@ -7,7 +7,9 @@ from coreprune.shells.onnx_file import shapes
 from coreprune.shells.onnx_file.document import from_model
 from coreprune.shells.onnx_file.examples import example_inputs, open_axes
 from coreprune.shells.onnx_file.session import start
-from coreprune.shells.onnx_file.shapes import inferred, shaped
+from coreprune.shells.onnx_file.shapes import guessed_sizes, inferred, shaped
+from coreprune.shells.onnx_file.subject import open_file
+from coreprune.shells.onnx_file.writing import write
 
 
 def tokens():
@@ -119,3 +121,23 @@ def test_inputs_that_are_no_tensors_are_noted():
     assert shaped(made).notes == ("it cannot be run: its inputs s are no tensors",)
     with pytest.raises(ArgumentError, match="input s is no tensor"):
         example_inputs(made)
+
+
+def test_guessed_sizes_are_told_and_a_batch_is_no_guess():
+    made = document(
+        [node("Relu", "x", "y"), node("Relu", "s", "t")],
+        {"x": ("batch", 3, "height", "width"), "s": ("batch", 2)},
+        {"y": (None, 3, None, None), "t": (None, 2)},
+    )
+    words = guessed_sizes(made, None, shaped(made).example)
+    assert "were taken as x 1×3×32×32; pass example_inputs" in words
+    known = {"x:2": 8, "x:3": 8}
+    assert not guessed_sizes(made, known, shaped(made, known).example)
+    assert "x 1×3×8×32" in guessed_sizes(made, {"x:2": 8}, shaped(made, {"x:2": 8}).example)
+
+
+def test_a_file_with_open_axes_notes_their_sizes_only_where_nothing_was_given(tmp_path):
+    write(tokens(), path := tmp_path / "net.onnx")
+    (note,) = open_file(path).graph.notes
+    assert "ids 1×32" in note
+    assert not open_file(path, np.zeros((2, 7), dtype=np.int64)).graph.notes

@@ -70,6 +70,28 @@ def shaped(
     return found if example is None else _tried(document, example)[0]
 
 
+def guessed_sizes(document: Document, dimensions: Mapping[str, int] | None, example: Arrays) -> str:
+    """That axes other than the batch were open and of what size they were taken.
+
+    Args:
+        document: The model.
+        dimensions: What is known of open axes, as `shaped` takes it.
+        example: The inputs that were drawn.
+
+    Returns:
+        A note for people; empty where nothing was guessed.
+    """
+    one, other = (input_shapes(document, dimensions, default=size) for size in SIZES[:2])
+    guessed = [name for name in one if one[name] != other[name] and name in example]
+    if not guessed:
+        return ""
+    taken = ", ".join(f"{name} {'×'.join(map(str, example[name].shape))}" for name in guessed)
+    return (
+        f"axes that the file leaves open were taken as {taken}; pass example_inputs of the size "
+        "that it is used at"
+    )
+
+
 def _examples(
     document: Document, dimensions: Mapping[str, int] | None, *, seed: int
 ) -> list[Arrays]:
