@@ -112,8 +112,8 @@ def test_a_link_to_the_original_is_read_and_its_target_spared(command, folder):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("taken.onnx", "output taken.onnx exists already; name a new one, or remove it"),
-        ("folder.onnx", "output folder.onnx is a folder; name a file in it"),
+        ("taken.onnx", "--output taken.onnx exists already; name a new one, or remove it"),
+        ("folder.onnx", "--output folder.onnx is a folder; name a file in it"),
         ("no/such.onnx", "directory no does not exist; create it first"),
     ],
 )
