@@ -2,13 +2,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test docs experiments benchmarks
+.PHONY: demo test coverage docs experiments benchmarks
 
 demo: $(VENV)/ready
 	$(BIN)/coreprune demo
 
 test: $(VENV)/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+
+coverage: $(VENV)/ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/coverage
 
 docs: $(VENV)/ready
 	$(BIN)/python -m docs.generators

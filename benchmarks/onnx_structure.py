@@ -1,7 +1,8 @@
 """What ONNX files cost besides moments and selection, next to onnx.load and onnx.save of the same.
 
 Structure is reading (the checker included), finding shapes, lowering, grouping, cutting all groups
-to half their neurons and writing. The postcondition, three runs of the file, is apart from it.
+to half their neurons and writing. The postcondition, three runs of the file and what they take to
+prepare, is apart from it.
 """
 
 import statistics
@@ -58,16 +59,14 @@ class Halved:
         about: Its shapes.
         lowered: Its graph.
         small: Its changed tensors.
-        wide: The same at their old shapes.
-        columns: The weights that read cut neurons.
+        cuts: What was cut.
     """
 
     document: Document
     about: Shaped
     lowered: Lowered
     small: dict[str, Tensor]
-    wide: dict[str, Tensor]
-    columns: set[str]
+    cuts: list[Cut]
 
 
 def main() -> dict[str, Ratio]:
@@ -161,14 +160,7 @@ def _structure(path: Path, target: Path) -> Halved:
     original = lowered.graph.parameters
     small = {name: one for name, one in parameters.items() if one is not original[name]}
     write(edited(document, lowered, small), target)
-    return Halved(
-        document=document,
-        about=about,
-        lowered=lowered,
-        small=small,
-        wide=dict(widen(parameters, original, cuts)) if cuts else {},
-        columns={name for cut in cuts for name in columns_of(cut.group)},
-    )
+    return Halved(document=document, about=about, lowered=lowered, small=small, cuts=cuts)
 
 
 def _half(group: Group, parameters: dict[str, Tensor], cuts: list[Cut]) -> Cut:
@@ -189,8 +181,8 @@ def _checked(halved: Halved) -> None:
         halved.lowered,
         halved.about.example,
         small=halved.small,
-        wide=halved.wide,
-        columns=halved.columns,
+        wide=widen(halved.small, halved.lowered.graph.parameters, halved.cuts),
+        columns={name for cut in halved.cuts for name in columns_of(cut.group)},
     )
     if wrong is not None and halved.small:
         raise RuntimeError(f"{halved.document.path}: {wrong}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from networks import Case, Forward, draw, named
+from networks import Case, Forward, Stretched, draw, named
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
@@ -57,6 +57,9 @@ CONVOLUTIONAL: dict[str, Case] = {
     "normalised channels": _between(lambda: norm(8), nn.ReLU, passengers=("m0",)),
     "channels normalised behind": _between(nn.SiLU, lambda: norm(8), passengers=("m1",)),
     "channels with slopes": _between(lambda: nn.PReLU(8), passengers=("m0",)),
+    "channels with factors": _between(
+        lambda: Stretched(8, 1, 1), nn.ReLU, passengers=("m0.factor", "m0.term", "m0.start")
+    ),
     "kernels of their own": _between(
         nn.ReLU6,
         lambda: nn.Conv2d(8, 8, 3, padding="same", groups=8, dilation=2),

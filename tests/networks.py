@@ -90,12 +90,25 @@ def slopes(width: int) -> nn.PReLU:
     return act
 
 
+class Stretched(nn.Module):
+    """Factors, terms and what they are taken from, of a shape: parameters and a buffer."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.empty(shape).uniform_(0.5, 1.5))
+        self.term = nn.Parameter(torch.randn(shape))
+        self.register_buffer("start", torch.randn(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.start - (self.factor * x + self.term)
+
+
 def _riding(*middle: Callable[[], nn.Module], **options: Any) -> Case:
     def make() -> nn.Module:
         modules = {f"m{i}": module() for i, module in enumerate(middle)}
         return named(a=nn.Linear(6, 12), **modules, b=nn.Linear(12, 3))
 
-    return Case(make=make, args=(draw(4, 6),), **{"chain": True, **options})
+    return Case(make=make, **{"args": (draw(4, 6),), "chain": True, **options})
 
 
 def _written(middle: Callable[[Tensor], Tensor], **options: Any) -> Case:
@@ -302,6 +315,19 @@ CASES: dict[str, Case] = {
     "linear": _riding(),
     "PReLU": _riding(nn.PReLU, passengers=("m0",)),
     "PReLU a neuron": _riding(lambda: slopes(12), passengers=("m0",)),
+    "factors a neuron": _riding(
+        lambda: Stretched(12), nn.ReLU, passengers=("m0.factor", "m0.term", "m0.start")
+    ),
+    "factors for all": _riding(
+        nn.GELU, lambda: Stretched(1), passengers=("m1.factor", "m1.term", "m1.start")
+    ),
+    "factors on another axis": _riding(
+        lambda: Stretched(12),
+        args=(draw(4, 12, 6),),
+        chain=False,
+        cut=(),
+        reasons={"a": "the operator mul"},
+    ),
     "dropout and identity": _riding(nn.Dropout, nn.Identity, nn.Tanh),
     "norm before": _riding(lambda: trained_norm(12), nn.GELU, passengers=("m0",)),
     "norm after": _riding(nn.ReLU, lambda: trained_norm(12), passengers=("m1",)),
@@ -422,7 +448,7 @@ CASES: dict[str, Case] = {
         make=Branching,
         args=(draw(4, 6),),
         cut=("a.0", "b.0"),
-        reasons={"a.2": "leaves the network"},
+        reasons={"a.2": "read by code that could not be exported"},
     ),
     "hard-coded width": _layers(
         lambda net, x: net.c(net.b(net.a(x).view(-1, 12).relu()).tanh()),

@@ -43,6 +43,7 @@ RANKS = {
     "prune": 9,
     "folder_repair": 9,
     "verification": 9,
+    "folder_prune_repair": 9.5,
     "public": 10,
     "": 11,  # has the public names
     "demo": 12,

@@ -272,6 +272,70 @@ def test_an_existing_directory_is_refused_before_any_work(command, tmp_path: Pat
     assert [path.name for path in (tmp_path / "small").iterdir()] == ["mine.txt"]
 
 
+def test_two_targets_are_named(command) -> None:
+    code, _, err = command("prune", LENET, "--keep", "0.5", "--parameters", "0.3")
+    words = " ".join(err.replace("│", " ").split())
+    assert code == 2
+    assert "give one of --keep, --parameters, not 2 together" in words
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("no/such/folder", "does not exist"),
+        ("nothing.pt", "does not exist"),
+        ("mine.txt", "is no model that can be read"),
+    ],
+)
+def test_a_path_that_is_no_model_is_told_what_is_one(
+    command, tmp_path, monkeypatch, place, what
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").touch()
+    words = "give an .onnx file, a Hugging Face folder, or package.module:factory"
+    told = (1, "", f"coreprune: MODEL {place} {what}; {words}\n")
+    assert command("inspect", place, "--input", "1x784") == told
+
+
+def test_bad_samples_are_told_by_the_option_that_names_them(command, saved: Path) -> None:
+    np.save("bad.npy", np.full((5, 4), np.nan))
+    options = ("--input", "1x4", "--keep", "0.5", "-o", "other", "--queries", "bad.npy")
+    code, _, err = command("prune", "own_net:net", *options)
+    assert code == 1
+    assert err.startswith("coreprune: --queries hold NaN or infinite entries in batch 1")
+    _, _, err = command("verify", "own_net:net", "small", "--samples", "bad.npy")
+    assert err.startswith("coreprune: --samples must be finite")
+
+
+NOISY = (
+    "import logging, warnings\n"
+    "from torch import nn\n"
+    "def net():\n"
+    "    warnings.warn('a warning')\n"
+    "    logging.getLogger('someone').warning('a line')\n"
+    "    logging.getLogger('someone').error('an error')\n"
+    "    return nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, 2))\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [((), {"an error"}), (("-W", "default"), {"a warning", "a line", "an error"})],
+)
+def test_warnings_are_shown_to_those_who_ask_for_them(tmp_path: Path, flags, said) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY)
+    program = "from coreprune.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", program, "inspect", "noisy:net", "--input", "1x4"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0
+    assert {words for words in ("a warning", "a line", "an error") if words in done.stderr} == said
+
+
 def test_completion_is_offered() -> None:
     assert "--install-completion" in CliRunner().invoke(cli.app, ["--help"]).output
 
@@ -510,9 +574,10 @@ def test_an_attack_above_a_new_certificate_is_exit_code_one(command, saved, monk
 
 def test_another_original_is_noticed(command, saved: Path) -> None:
     tampered(saved, lambda document: document.update(original_hash="0"))
-    code, _, err = command("verify", "own_net:net", "small")
-    assert code == 1
+    code, out, err = command("verify", "own_net:net", "small")
+    assert (code, out) == (1, "")
     assert "the original's tensors are not those that were pruned" in err
+    assert err.endswith("that were (did you forget --weights?)\n")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from html import unescape
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -13,7 +14,11 @@ from test_cli import run
 from tiny_transformers import tiny
 
 import coreprune
+from coreprune import folder_prune_repair
 from coreprune.commands.folder_options import folder_law_of, layers_of
+from coreprune.queries.normalised import BehindNorms
+from coreprune.queries.sentences import Sentences
+from coreprune.queries.tokens import Tokens
 from coreprune.shells.hf_folder import staging
 
 
@@ -137,6 +142,37 @@ def test_other_words_are_no_law_of_folders(words):
         folder_law_of(words)
 
 
+def test_help_lists_the_laws_of_folders(command):
+    code, out, _ = command("prune", "--help")
+    told = " ".join(out.replace("│", " ").split())
+    assert code == 0
+    for words in ("behind_norms:QUERIES", "tokens:LENGTH", ".txt file of sentences"):
+        assert words in told
+
+
+@pytest.mark.parametrize(
+    ("words", "law"),
+    [
+        ("tokens", Tokens()),
+        ("tokens:7", Tokens(length=7)),
+        ("behind_norms", BehindNorms()),
+        ("a.txt", Sentences("a.txt")),
+    ],
+)
+def test_words_are_laws(words, law):
+    assert folder_law_of(words) == law
+
+
+def test_a_report_is_written_beside_the_folder(command, source, tmp_path):
+    options = ("--keep", "0.5", "--layers", "1:", "--report", tmp_path / "out.html")
+    code, _, err = command("prune", source, "-o", tmp_path / "small", *options)
+    assert (code, err) == (0, "")
+    page = unescape((tmp_path / "out.html").read_text())
+    assert "bert.encoder.layer.1.intermediate.dense" in page
+    assert f"coreprune.load({str(tmp_path / 'small')!r}, into=model)" in page
+    assert "AutoModel.from_pretrained" not in page
+
+
 def test_verify_tells_what_holds(command, source, small):
     code, out, err = command("verify", source, small)
     assert (code, err) == (0, "")
@@ -179,6 +215,14 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
         (("--method", "luck"), "method must be one of"),
         (("--method", "importance"), "pass method='priority'"),
         (("--queries", "gaussian:1"), "queries must be of folders behind_norms"),
+        (("--queries", "tokens:33"), "length must be at most the 32 tokens"),
+        (("--queries", "tokens", "--workers", "2"), "must be left out with queries that run"),
+        (("--queries", "no.txt"), "no.txt cannot be read as sentences"),
+        (
+            ("--score", "a.b:c", "--report", "r.html"),
+            "leave --score out: reports of folders run no",
+        ),
+        (("--report", "no/r.html"), "needs a folder that exists; create it first"),
         (("-o", "no/such/place"), "does not exist; create it first"),
         (("-o", "big/small"), "target must lie outside the source"),
     ],
@@ -330,13 +374,13 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
 
 
 def test_workers_reach_the_library(command, source, tmp_path, monkeypatch):
-    whole, seen = coreprune.prune_folder, {}
+    whole, seen = folder_prune_repair.prune_folder, {}
 
     def noted(*arguments, workers, threads, ray_address, **how):
         seen.update(workers=workers, threads=threads, ray_address=ray_address)
         return whole(*arguments, **how)
 
-    monkeypatch.setattr(coreprune, "prune_folder", noted)
+    monkeypatch.setattr(folder_prune_repair, "prune_folder", noted)
     options = ("--workers", "2", "--threads", "3", "--ray-address", "local")
     code, _, _ = command("prune", source, "-o", tmp_path / "s", "--keep", "0.5", *options)
     assert code == 0

@@ -5,6 +5,7 @@ import pytest
 import torch
 from networks import draw, mlp
 from test_onnx import saved
+from torch import nn
 
 import coreprune
 from coreprune import ArgumentError, compare
@@ -95,3 +96,16 @@ def test_what_a_result_says_of_sizes_is_what_the_small_network_has(net):
     assert result.bytes_after == sum(tensor.nbytes for tensor in tensors) == 4 * 363
     assert result.flops_before == 2 * 4 * (8 * 60 + 60 * 3)
     assert result.flops_after == 2 * 4 * (8 * 30 + 30 * 3)
+
+
+def test_an_input_that_is_one_number_is_told_as_such(net):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x, scale):
+            return self.net(x) * scale
+
+    found = compare(Scaled(), Scaled(), (draw(2, 8), torch.tensor(2.0)), seconds=0)
+    assert found.inputs == "2 × 8 float32, one float32"

@@ -108,3 +108,8 @@ def test_sequences_of_several_lengths_have_a_spread_each():
 def test_the_spread_does_not_drown_in_a_large_mean():
     found = changed(nn.Identity(), nn.Identity(), draw(4000, 2).double() + 1e5)
     assert found.spread == pytest.approx(1.0, rel=0.05)
+
+
+def test_outputs_that_do_not_vary_have_no_spread_left_by_rounding():
+    net = giving(lambda x: torch.full((len(x), 3), 0.1).double() / 3)
+    assert changed(net, net, draw(7, 3), draw(11, 3)).spread == 0

@@ -9,6 +9,7 @@ import torch
 from shells.onnx_file.graphs import exported, perceptron
 from test_cli import run
 
+import coreprune
 from coreprune.shells.onnx_file.writing import write
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00"
@@ -108,8 +109,30 @@ def test_a_link_to_the_original_is_read_and_its_target_spared(command, folder):
     assert (folder / "net.onnx").read_bytes() == before["net.onnx"]
 
 
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("taken.onnx", "output taken.onnx exists already; name a new one, or remove it"),
+        ("folder.onnx", "output folder.onnx is a folder; name a file in it"),
+        ("no/such.onnx", "directory no does not exist; create it first"),
+    ],
+)
+def test_a_place_that_takes_no_new_file_is_refused_before_any_work(command, folder, place, words):
+    (folder / "taken.onnx").write_bytes(b"precious")
+    (folder / "folder.onnx").mkdir()
+    before = content(folder)
+    told = command("prune", "missing.onnx", "-o", place, "--keep", "0.5")
+    assert told == (1, "", f"coreprune: {words}\n")
+    assert content(folder) == before
+
+
+def test_a_result_saved_again_replaces_its_file(folder):
+    (folder / "small.onnx").write_bytes(b"older")
+    coreprune.prune("net.onnx", keep=0.5, method="magnitude").save("small.onnx")
+    onnx.checker.check_model(onnx.load("small.onnx"))
+
+
 def test_a_write_that_fails_leaves_what_was_there(command, folder, monkeypatch):
-    (folder / "small.onnx").write_bytes(b"precious")
     before = content(folder)
 
     def full(*_):

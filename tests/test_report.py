@@ -134,6 +134,7 @@ def test_verify_reports_certificates_beside_attacks(command, tmp_path):
         (["--score", "json:dumps"], 2, "go with --report"),
         (["--report", "missing/out.html"], 1, "needs a folder that exists"),
         (["--report", "."], 1, "is a folder"),
+        (["--report", "model.onnx"], 1, "must end in .html or .htm"),
     ],
 )
 def test_a_report_that_cannot_be_is_refused_before_the_work(command, tmp_path, more, code, words):

@@ -12,10 +12,9 @@ from typing import Any
 import onnx
 import torch
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader
 
 import coreprune
-from coreprune import DeadLeaves, Samples, UnsupportedModelError
+from coreprune import UnsupportedModelError
 from coreprune.laws.calls import Law
 from coreprune.shells.onnx_file.record import KEY
 from experiments import figure
@@ -48,7 +47,7 @@ def run(*, quick: bool) -> dict[str, Any]:
     subjects = [subject for subject in SUBJECTS if not quick or subject.name == QUICK]
     records = None if quick else RECORDS
     files, rows = [], []
-    with query_cache(None):
+    with query_cache(None if quick else FOLDER / "queries"):
         for subject in progress(subjects, "files"):
             files.append(stored(records, {"file": subject.name}, partial(_inspected, subject)))
             if not files[-1]["reachable"]:
@@ -57,7 +56,7 @@ def run(*, quick: bool) -> dict[str, Any]:
             for law, keep in itertools.product(laws, KEPT[-1:] if quick else KEPT):
                 key = {"file": subject.name, "keep": keep}
                 key |= {} if law is None else {"told": law.words}
-                measure = partial(_pruned, subject, keep, law or _law(subject), quick=quick)
+                measure = partial(_pruned, subject, keep, law, quick=quick)
                 rows.append(stored(records, key, measure))
     return {
         "files": files,
@@ -145,18 +144,7 @@ def _ends_of(model: onnx.ModelProto) -> Sequence[str]:
 def _example(subject: Subject) -> Tensor | None:
     if subject.shape is None:
         return None
-    return torch.randn(1, *subject.shape[1:], generator=Generator().manual_seed(0))
-
-
-def _law(subject: Subject) -> Samples | None:
-    """Pictures of the law that the library takes for networks of images without normalisations.
-
-    The library would draw thousands of them anew for every layer, which costs most of the time.
-    """
-    if subject.shape is None:
-        return None
-    pictures = DeadLeaves().sample(subject.shape, generator=Generator().manual_seed(0))
-    return Samples(DataLoader(pictures, batch_size=64))
+    return torch.randn(subject.shape, generator=Generator().manual_seed(0))
 
 
 def files_table(results: dict[str, Any]) -> str:

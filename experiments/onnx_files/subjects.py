@@ -42,8 +42,7 @@ class Subject:
         package: The release that it is in.
         member: Where in that it is.
         judge: What a pruned file is worth; None where nothing can be pruned.
-        shape: Of the pictures of the default law that are drawn, once for all layers; None leaves
-            the law to the library.
+        shape: Of an input; None takes what the file declares.
         told: A law that somebody who knows what inputs are like would name, tried as well.
     """
 
@@ -135,21 +134,21 @@ SUBJECTS = (
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_PP-OCRv4_det_infer.onnx",
         judge=found,
-        shape=(512, 3, 64, 64),
+        shape=(1, 3, 64, 64),
     ),
     Subject(
         name="rapidocr, recognition",
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_PP-OCRv4_rec_infer.onnx",
         judge=read,
-        shape=(768, 3, 48, 48),
+        shape=(1, 3, 48, 48),
     ),
     Subject(
         name="rapidocr, classification",
         package=RAPIDOCR,
         member=f"{_RAPIDOCR}ch_ppocr_mobile_v2.0_cls_infer.onnx",
         judge=turned,
-        shape=(768, 3, 48, 48),
+        shape=(1, 3, 48, 48),
     ),
     Subject(
         name="silero-vad, streaming",

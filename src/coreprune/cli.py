@@ -2,8 +2,11 @@
 
 import importlib
 import io
+import logging
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -54,20 +57,39 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an arrow must not end a run that is done
     try:
-        app()
+        with _quiet():
+            app()
     except (ArgumentError, FileFormatError, UnsupportedModelError) as refusal:
         from coreprune.commands.terminal import complain  # rich takes longer than the help
 
-        complain(f"coreprune: {in_options(str(refusal), _long_options())}")
+        complain(f"coreprune: {in_options(str(refusal), _long_options(sys.argv[1:]))}")
         sys.exit(1)
 
 
-def _long_options() -> Iterator[str]:
-    """Of all commands."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings kept off the terminal, unless Python was asked for them, as by `python -W`.
+
+    What of them concerns the user is in the result's notes.
+    """
+    if sys.warnoptions:
+        yield
+        return
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _long_options(words: Sequence[str]) -> Iterator[str]:
+    """Of the command that was typed."""
     program = typer.main.get_group(app)
-    for command in program.commands.values():
-        for parameter in command.get_params(typer.Context(program)):
-            yield from (option for option in parameter.opts if option.startswith("--"))
+    typed = next((program.commands[word] for word in words if word in program.commands), None)
+    for parameter in typed.get_params(typer.Context(program)) if typed else ():
+        yield from (option for option in parameter.opts if option.startswith("--"))
 
 
 def _version(wanted: bool) -> None:

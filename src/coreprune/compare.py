@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from coreprune.errors import ArgumentError
 from coreprune.opening import Model, network_of
@@ -82,10 +82,7 @@ def compare(
         seconds_before=statistics.median(before for before, _ in times),
         seconds_after=statistics.median(after for _, after in times),
         calls=len(times),
-        inputs=", ".join(
-            f"{' × '.join(map(str, tensor.shape))} {str(tensor.dtype).removeprefix('torch.')}"
-            for tensor in pair.call.tensors()
-        ),
+        inputs=", ".join(map(_words, pair.call.tensors())),
         machine=_machine(pair.call),
         score_before=scores[0],
         score_after=scores[1],
@@ -178,6 +175,11 @@ def _scored(score: Callable[[Any], float], model: object) -> float:
         raise ArgumentError(
             f"score must give a number, got {value!r}; let it return one float"
         ) from reason
+
+
+def _words(tensor: Tensor) -> str:
+    shape = " × ".join(map(str, tensor.shape)) or "one"
+    return f"{shape} {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def _accelerated(call: Call) -> bool:

@@ -25,6 +25,7 @@ from coreprune.shells.hf_folder.blocks import Block, find_blocks
 from coreprune.shells.hf_folder.config import CONFIG, read_config, read_json
 from coreprune.shells.hf_folder.families import Family
 from coreprune.shells.hf_folder.files import files_beside
+from coreprune.shells.hf_folder.load_folder import load_folder
 from coreprune.shells.hf_folder.records import RECORD, BlockRecord, record_from_json
 from coreprune.shells.hf_folder.sequences import (
     drawn_sequences,
@@ -36,6 +37,7 @@ from coreprune.shells.hf_folder.stored import feed_forward, law_of
 from coreprune.shells.hf_folder.transformer import Transformer, modules_named, transformer_of
 from coreprune.shells.hf_folder.weights import INDEX, Weights, find_weights
 from coreprune.shells.torch_module.files import check_target
+from coreprune.training.acceleration import accelerator_or_default
 
 LESSON = 32
 """Sequences in a step."""
@@ -138,6 +140,35 @@ def repair_folder(  # noqa: PLR0913 (the public face: one argument a decision of
     return result
 
 
+def entries_of(result: FolderRepaired) -> dict[str, Any]:
+    """What is written down of how a repair went, as JSON takes it."""
+    return {**asdict(result.repair), "law": result.law, "seed": result.seed}
+
+
+def check_repairable(
+    original: Path, *, queries: Sentences | Tokens | None = None, held_back: int
+) -> None:
+    """Refuse a folder whose blocks cannot be trained, before anything is cut.
+
+    Args:
+        original: The folder.
+        queries: What the models would read; random tokens by default.
+        held_back: Batches of that which are not trained on.
+
+    Raises:
+        ArgumentError: When a package or a tokenizer is missing, or there are too few sentences.
+        FileFormatError: When a file of the folder is missing, damaged or contradicts another.
+        UnsupportedModelError: When transformers does not build the model with a layer for each
+            block, or it does not read tokens.
+    """
+    blocks = find_blocks(read_config(original), find_weights(original))
+    accelerator_or_default(None)
+    model = transformer_of(original)
+    _layers(model, blocks)
+    lessons = _lessons(queries or Tokens(), original, model, held_back=held_back, seed=0)
+    next(lessons)
+
+
 def _pair(original: Path, pruned: Path, family: Family | None) -> _Pair:
     """Read what both folders say of themselves.
 
@@ -169,12 +200,21 @@ def _trained(
     progress: Progress | None,
 ) -> Repaired:
     folder = pair.whole.folder
-    teacher, student = transformer_of(folder), transformer_of(pair.small.folder)
+    teacher, student = transformer_of(folder), _student(pair)
     student.requires_grad_(requires_grad=False)
     for layer in _layers(student, pair.blocks).values():
         layer.requires_grad_(requires_grad=True)
     lessons = _lessons(law, folder, teacher, held_back=settings.held_back, seed=seed)
     return repair(teacher, student, lessons, settings=settings, progress=progress)
+
+
+def _student(pair: _Pair) -> Transformer:
+    """The pruned model, whether or not a config can tell its widths."""
+    if pair.document.get("widths"):
+        return transformer_of(pair.small.folder)
+    fresh = transformer_of(pair.whole.folder)
+    load_folder(pair.small.folder, into=fresh.model)
+    return fresh
 
 
 def _layers(model: Transformer, blocks: Sequence[Block]) -> dict[str, nn.Module]:
@@ -266,7 +306,7 @@ def _write(result: FolderRepaired, pair: _Pair, trained: Mapping[str, Tensor]) -
         **pair.document,
         "library_version": version("coreprune"),
         "blocks": [asdict(record) for record in result.blocks],
-        "repair": {**asdict(result.repair), "law": result.law, "seed": result.seed},
+        "repair": entries_of(result),
     }
     staging.write_text(RECORD, json.dumps(document, ensure_ascii=False) + "\n")
     staging.finish()

@@ -11,6 +11,9 @@ from coreprune.shells.calls import Call
 from coreprune.shells.network import Network
 from coreprune.shells.outputs import leaves_of
 
+ROUNDING = 1e-12
+"""Share of the outputs' squares below which what is left of them is rounding, no variance."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputChange:
@@ -74,7 +77,8 @@ class _Sums:
             float((totals.square() / counts.clamp_min(1)).sum())
             for counts, totals in self.by_length.values()
         )
-        return math.sqrt(max(0.0, (self.square - explained) / self.numbers))
+        left = self.square - explained
+        return math.sqrt(left / self.numbers) if left > ROUNDING * self.square else 0.0
 
 
 def _flat(model: Network, call: Call) -> Tensor:

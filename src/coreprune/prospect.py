@@ -241,9 +241,10 @@ def _negative(subject: Network) -> list[str]:
 def _nothing_to_cut(subject: Network, partition: Partition) -> str:
     layers = "; ".join(f"{entry.name}: {entry.reason}" for entry in partition.whole)
     notes = "; ".join(subject.graph.notes)
-    unread = f" It could not be followed in full: {notes}." if notes else ""
+    layers = layers or "It has no layer with weights (one that was quantised has none to cut)"
+    unread = f" Noted while reading it: {notes}." if notes else ""
     return (
-        f"model has no layer that can be cut. {layers or 'It has no layer with weights'}.{unread} "
+        f"model has no layer that can be cut. {layers}.{unread} "
         "Only linear layers and convolutions whose neurons reach other such layers through "
         "functions of each neuron alone can be cut"
     )

@@ -6,6 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
+SAMPLES = "the user's samples"
+"""What the words of a law begin with where it is inputs that the user has."""
+
+FEW = "fewer queries than neurons"
+"""What a note begins with where weights fit their queries alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRecord:

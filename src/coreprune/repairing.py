@@ -81,11 +81,11 @@ def notes_on_repair(repaired: Repaired | None, settings: Repair | None) -> list[
 
 
 def notes_on_change(before: OutputChange | None, after: OutputChange | None) -> list[str]:
-    """That a repaired network is further off on fresh queries than the one that was cut."""
+    """That a repaired network is further off on queries than the one that was cut."""
     if before is None or after is None or not after.error > before.error:
         return []
     return [
-        "on fresh queries of the law the outputs are further off since repair, by "
+        "on queries of the law the outputs are further off since repair, by "
         f"{after.error:.3g} and not {before.error:.3g}: it learnt from others of them, mirrored, "
         "moved and mixed; judge both by inputs of your own, or repair for longer"
     ]

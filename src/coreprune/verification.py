@@ -17,6 +17,7 @@ from coreprune.opening import Model, Saved, saved_at
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space
 from coreprune.records import Certified
+from coreprune.shells.network import Network
 from coreprune.shells.torch_module.files import tensors_hash
 
 AGAIN = 1e-3
@@ -54,14 +55,12 @@ class Verification:
     Attributes:
         certified: Proven and attacked anew.
         stored: The record's certificates.
-        belongs: Whether the record is of this original.
-        holds: Whether it is, no attack beats any certificate, and the network's stored one is
-            proven again.
+        holds: Whether no attack beats any certificate, and the network's stored one is proven
+            again.
     """
 
     certified: Certified
     stored: tuple[StoredClaim, ...]
-    belongs: bool
     holds: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +68,6 @@ class Verification:
         return {
             **self.certified.to_json(),
             "holds": self.holds,
-            "belongs": self.belongs,
             "stored": [asdict(claim) for claim in self.stored],
         }
 
@@ -103,7 +101,8 @@ def verify_saved(  # noqa: PLR0913 (what the command line asks)
         What holds.
 
     Raises:
-        ArgumentError: When no queries are said or stored, or as `certify`.
+        ArgumentError: When no queries are said or stored, when the record is of another original,
+            or as `certify`.
         FileFormatError: When the saved files are damaged.
     """
     saved = saved_at(path, into=into)
@@ -112,6 +111,7 @@ def verify_saved(  # noqa: PLR0913 (what the command line asks)
         space = _stored_space(document, claims)
     asked = question(space, samples=samples, radius=radius, effort=effort, seed=seed)
     networks = networks_of((original, saved.model), example_inputs)
+    _check_original(networks[0], document, of_module=into is not None)
     found = certified(networks, asked)
     by_radius: dict[float, Certified] = {}
     if isinstance(space, Ball):
@@ -125,12 +125,25 @@ def verify_saved(  # noqa: PLR0913 (what the command line asks)
         if claim[0] == "network":
             along = proven_along(networks, kept=_kept(document), radius=size)
         stored.append(_judged(claim, by_radius[size], document=document, along=along))
-    belongs = tensors_hash(networks[0].original) == document.get("original_hash")
     return Verification(
         certified=found,
         stored=tuple(stored),
-        belongs=belongs,
-        holds=belongs and found.holds and all(one.holds is not False for one in stored),
+        holds=found.holds and all(one.holds is not False for one in stored),
+    )
+
+
+def _check_original(original: Network, document: Mapping[str, Any], *, of_module: bool) -> None:
+    """Refuse another original before anything is proven of it.
+
+    Raises:
+        ArgumentError: When its tensors are not those that were pruned.
+    """
+    if tensors_hash(original.original) == document.get("original_hash"):
+        return
+    hint = " (did you forget --weights?)" if of_module else ""
+    raise ArgumentError(
+        "the original's tensors are not those that were pruned; give the original and the "
+        f"weights that were{hint}"
     )
 
 

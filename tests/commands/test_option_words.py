@@ -22,3 +22,8 @@ OPTIONS = ["--keep", "--round-to", "--input", "--seed", "--error"]
 )
 def test_arguments_become_options(refusal, words):
     assert in_options(refusal, OPTIONS) == words
+
+
+@pytest.mark.parametrize("options", [["--queries"], ["--queries", "--samples"]])
+def test_samples_are_queries_where_they_have_no_option_of_their_own(options):
+    assert in_options("samples hold NaN", options) == f"{options[-1]} hold NaN"

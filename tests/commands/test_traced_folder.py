@@ -5,6 +5,8 @@ import functools
 import json
 import shutil
 import sys
+from dataclasses import replace
+from html import unescape
 
 import pytest
 import torch
@@ -19,6 +21,12 @@ from coreprune.shells.hf_folder.pretrained import example_inputs_of
 
 def deberta():
     return transformers.DebertaV2Model(transformers.DebertaV2Config(**_TEXT))
+
+
+def one_layer():
+    return transformers.DebertaV2Model(
+        transformers.DebertaV2Config(**_TEXT | {"num_hidden_layers": 1})
+    )
 
 
 def convnext():
@@ -96,11 +104,11 @@ def test_an_entry_that_only_looks_like_the_width_is_put_back(tmp_path):
 
 
 def test_widths_that_differ_are_none_of_the_config(tmp_path):
-    source = saved(deberta, tmp_path)
-    model = built(deberta)
-    keep = {"encoder.layer.0.intermediate.dense": 0.5}
-    result = coreprune.prune(model, example_inputs_of(model), keep=keep)
-    assert "coreprune.load" in save_traced(result, source, tmp_path / "small")
+    source, result = saved(deberta, tmp_path), result_of(deberta)
+    groups = (result.groups[0], replace(result.groups[1], neurons_after=11))
+    told = save_traced(replace(result, groups=groups), source, tmp_path / "small")
+    assert "coreprune.load" in told
+    assert not (tmp_path / "small" / "model.safetensors").exists()
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
@@ -116,13 +124,25 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_the_commands_take_such_folders(command, tmp_path):
-    source, small = saved(deberta, tmp_path), tmp_path / "small"
+    source, small = saved(one_layer, tmp_path), tmp_path / "small"
+    config = source / "config.json"
+    own = {"auto_map": {"AutoModel": "own.Model"}}
+    config.write_text(json.dumps(json.loads(config.read_text()) | own))
     code, out, err = command("inspect", source)
     assert (code, err) == (0, "")
-    assert "encoder.layer.1.intermediate.dense" in out
-    code, out, err = command("prune", source, "-o", small, "--parameters", "0.9", "--round-to", "4")
+    assert "encoder.layer.0.intermediate.dense" in out
+    options = ("--keep", "0.5", "--method", "magnitude", "--report", tmp_path / "out.html")
+    code, out, err = command("prune", source, "-o", small, *options)
     assert (code, err) == (0, "")
-    assert "DebertaV2" in out
+    assert "note: config.json names code of its own as auto_map; it was copied, not run" in out
+    told = out.splitlines()[-1]
+    assert told == f"transformers reads it: DebertaV2Model.from_pretrained({str(small)!r})"
+    page = unescape((tmp_path / "out.html").read_text())
+    assert told in page
+    assert "encoder.layer.0.intermediate.dense" in page
+    assert "auto_map" in page
+    record = json.loads((small / "coreprune.json").read_text())
+    assert any("DebertaV2Model" in note for note in record["notes"])
     code, out, err = command("verify", source, small, "--radius", "1")
     assert (code, err) == (0, "")
     assert "encoder.layer.0.intermediate.dense" in out

@@ -223,6 +223,28 @@ def test_the_bound_of_wide_layers_is_exact_for_orthogonal_neurons(monkeypatch):
     assert 2.5 <= found.upper.item() <= 2.52
 
 
+def test_opposite_neurons_of_wide_layers_may_lose_the_joint_bound_but_no_other(monkeypatch):
+    # The powers of SSᵀ start at its row sums, 0 for the pair: no price that is tried is enough.
+    monkeypatch.setattr("coreprune.core.certificate.WIDE", 2)
+    rows = [[1.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, 0.001, 0.0, 0.0]]
+    sums = one_block(rows, [0.0, 0.0, 0.0], [[1.0, 1.0, 1.0]], offsets=[0.5])
+    first, *_, last = refinements(sums, ball(1.0, dimension=4), passes=(20,))
+    assert first.upper.item() == last.upper.item() >= 0.5 + math.sqrt(1 + 1e-6)
+
+
+def test_without_an_effort_very_wide_layers_keep_the_bounds_of_all_rows(monkeypatch):
+    generator = Generator().manual_seed(2)
+    sums = random_sums(relu(), d=6, n=9, k=3, generator=generator)
+    space = ball(2.0, dimension=6)
+    rows, refined = certificate(sums, space, effort=0.0), certificate(sums, space)
+    monkeypatch.setattr("coreprune.core.certificate.MANY", 0)
+    assert torch.equal(certificate(sums, space).bound, rows.bound)
+    asked = certificate(sums, space, effort=0.5)
+    assert (asked.bound <= rows.bound).all()
+    assert (refined.bound < rows.bound).any()
+    assert (asked.bound < rows.bound).any()
+
+
 def test_a_quadratic_formed_in_single_precision_pays_for_it(monkeypatch):
     generator = Generator().manual_seed(2)
     sums = random_sums(relu(), d=6, n=9, k=3, generator=generator)

@@ -199,3 +199,12 @@ def test_what_may_overflow_inside_an_activation_has_no_bound():
         assert math.isfinite(found.outputs.item()) == finite
         ended = chain_rounding(links[:1], ball(1.0, dimension=1), dtype=torch.float16, ending=lines)
         assert math.isfinite(ended.outputs.item()) == finite
+
+
+def test_what_may_overflow_on_the_way_to_a_folded_layer_has_no_bound():
+    points, bias = torch.ones(1, 1), torch.zeros(1)
+    for largest, finite in ((60_000.0, True), (70_000.0, False)):
+        way = Link(points=largest * points, bias=bias, activation=identity())
+        link = Link(points=points, bias=bias, activation=identity(), inside=(way,))
+        found = chain_rounding([link], ball(1.0, dimension=1), dtype=torch.float16)
+        assert math.isfinite(found.outputs.item()) == finite

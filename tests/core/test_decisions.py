@@ -30,11 +30,27 @@ def near(links, size):
     return [*links[:-1], replace(last, points=last.points + size * noise)]
 
 
+def longer(links):
+    """The same function with a layer more, of which no layer's neurons stand for the other's."""
+    width = len(links[0].points)
+    more = Link(points=torch.eye(width), bias=torch.zeros(width), activation=relu())
+    return [links[0], more, links[1]]
+
+
 SAMPLES = normal(40, 3, generator=Generator().manual_seed(3))
 
 
 @pytest.mark.parametrize("radius", [0.0, 0.05, 0.3])
-@pytest.mark.parametrize("other", [near(chain(), 0.05), near(chain(), 0.5), chain(seed=4, width=6)])
+@pytest.mark.parametrize(
+    "other",
+    [
+        near(chain(), 0.05),
+        near(chain(), 0.5),
+        chain(seed=4, width=6),
+        longer(chain()),
+        longer(near(chain(), 0.5)),
+    ],
+)
 def test_around_a_decided_sample_no_query_changes_class(radius, other):
     links = chain()
     flags = decided(links, other, SAMPLES, radius=radius, generator=Generator())

@@ -21,7 +21,7 @@ from coreprune import (
     prune,
 )
 from coreprune.graph.inputs import first_points, input_values
-from coreprune.laws.calls import MOST, calls_of, drawn, only_input
+from coreprune.laws.calls import MOST, SHARING, calls_of, drawn, only_input
 from coreprune.shells.calls import Call, batch_size
 from coreprune.shells.torch_module.subject import prepare
 
@@ -243,3 +243,11 @@ def test_several_inputs_with_one_batch_axis_are_drawn_in_large_batches():
     subject = prepare(net, (torch.randn(1, 2), torch.randn(1, 3)))
     call = next(drawn(Gaussian(), subject, seed=0, examples=1))
     assert [tuple(tensor.shape) for tensor in call.args] == [(MOST, 2), (MOST, 3)]
+
+
+def test_a_single_number_among_the_inputs_is_drawn_anew_for_every_few_queries():
+    net = Forward(lambda m, x, t: m.b(m.a(x).relu()) * t, a=nn.Linear(6, 12), b=nn.Linear(12, 3))
+    calls = first(Gaussian(), prepare(net, (draw(4, 6), torch.tensor(2.0))))
+    assert [batch_size(call) for call in calls] == [SHARING, SHARING]
+    assert calls[0].args[1].shape == ()
+    assert calls[0].args[1] != calls[1].args[1]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from coreprune.records import GroupRecord, RepairRecord, WholeRecord
+from coreprune.records import SAMPLES, GroupRecord, RepairRecord, WholeRecord
 from coreprune.result import PruneResult
 from coreprune.sizes.curve import CurvePoint
 
@@ -98,6 +98,9 @@ RESULTS = {
     "one layer": replace(RESULT, groups=RESULT.groups[:1]),
     "nothing cut": replace(LOSSLESS, groups=(), whole=()),
     "one size": replace(RESULT, curve=CURVE[:1]),
+    "no derivatives": replace(RESULT, expected_error=None),
+    "samples": replace(RESULT, law=f"{SAMPLES}, sampled; given"),
+    "no spread": replace(RESULT, output_spread=0.0),
     "measured no number": replace(RESULT, measured_error=float("inf")),
 }
 

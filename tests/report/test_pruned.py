@@ -7,7 +7,7 @@ import pytest
 from report.pages import Parsed
 from report.records import CERTIFIED, COMPARISON, LOSSLESS, MANY, NOTHING_KNOWN, RESULT, RESULTS
 
-from coreprune.records import WholeRecord
+from coreprune.records import FEW, SAMPLES, WholeRecord
 from coreprune.report.context import Context
 from coreprune.report.pruned import pruned_page
 from coreprune.report.writing import html_of
@@ -169,3 +169,41 @@ def test_many_layers_fit_and_are_told_apart():
     assert len(MANY.groups) == 27
     assert len(parsed(MANY).labels()) > 2 * 27
     assert "layer2.8.conv1" in parsed(MANY).text
+
+
+def test_errors_in_the_units_of_readers_are_not_called_the_outputs():
+    found = parsed(RESULTS["no derivatives"])
+    for words in (
+        "expected error, in the units of what reads the layers",
+        "not in those of the outputs, which have no derivatives",
+        "On queries of the law the outputs are off by 0.456",
+    ):
+        assert words in found.text, words
+    for words in ("of the outputs, in their units", "own spread: 5.76", "diamond", "error of outp"):
+        assert words not in found.text, words
+    assert not any("measured error" in label for label in found.labels())
+
+
+def test_what_samples_measured_is_of_those_that_chose():
+    text = parsed(RESULTS["samples"]).text
+    assert (
+        "On the samples that chose the neurons, not held out, the outputs are off by 0.456" in text
+    )
+    assert "measured of it on the samples that chose the neurons." in text
+    assert "not planned with" not in text
+    assert "nothing beyond" not in text
+    few = replace(RESULTS["samples"], notes=(f"{FEW}: fc1 (10 for 300)",))
+    assert "with fewer samples than neurons this says nothing beyond them" in parsed(few).text
+
+
+def test_samples_that_only_repair_saw_chose_nothing():
+    result = replace(
+        NOTHING_KNOWN, law=f"{SAMPLES}, sampled", measured_error=0.5, output_spread=1.0
+    )
+    assert "On the samples that repair learned from, not held out, the" in parsed(result).text
+
+
+def test_outputs_that_do_not_vary_have_no_spread():
+    text = parsed(RESULTS["no spread"]).text
+    assert "off by 0.456 (root mean square); they do not vary there" in text
+    assert "spread is" not in text

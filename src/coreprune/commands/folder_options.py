@@ -14,8 +14,8 @@ from coreprune.shells.hf_folder.cutting import FolderLaw
 _LAWS: Mapping[str, type[BehindNorms | Tokens]] = {"behind_norms": BehindNorms, "tokens": Tokens}
 
 FOLDER_LAWS = (
-    "of folders behind_norms, or behind_norms:QUERIES for so many a neuron, tokens, or "
-    "tokens:LENGTH, or a .txt file of sentences, one a line"
+    "of folders behind_norms or behind_norms:QUERIES (so many a neuron), tokens or tokens:LENGTH, "
+    "or a .txt file of sentences, one a line"
 )
 
 WAYS: Mapping[str, str] = {
@@ -31,8 +31,7 @@ WAYS: Mapping[str, str] = {
     "certified": "pass --keep 0.5; every block's certificate is in the record",
     "lossless": "pass --keep 0.5",
     "only_curve": "the record of a pruned folder tells every block's expected error",
-    "repair": "pass the folder that is written to coreprune.repair_folder in Python",
-    "score": "the model is not run; score the folder that is written with tools of your own",
+    "score": "reports of folders run no model; score what is written with tools of your own",
     "radius": "certificates of blocks hold for every input of the model",
     "box": "certificates of blocks hold for every input of the model",
     "samples": "certificates are of blocks, and classes are the whole model's",

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from coreprune.commands.terminal import print_table, say
+from coreprune.folder_repair import FolderRepaired, entries_of
+from coreprune.report.folder import repair_sentences
 from coreprune.shells.hf_folder.inspect_folder import FolderInspection
 from coreprune.shells.hf_folder.records import FolderResult
 from coreprune.shells.hf_folder.verify_folder import FolderVerification
@@ -36,8 +38,8 @@ def print_folder_inspection(found: FolderInspection) -> None:
     say(f"{found.reachable:.1%} of {found.parameters:,} parameters can be reached")
 
 
-def print_folder_result(result: FolderResult) -> None:
-    """What was done to every block, and how to read what was written."""
+def print_folder_result(result: FolderResult, repaired: FolderRepaired | None = None) -> None:
+    """What was done to every block, how a repair went, and how to read what was written."""
     print_table(
         ("block", "neurons", "kept", "expected error", "share", "certificate", "stays whole"),
         [
@@ -55,13 +57,16 @@ def print_folder_result(result: FolderResult) -> None:
         + [(name, "", "", "", "", "", reason) for name, reason in result.whole.items()],
         caption="expected errors are root mean squares, shares are of what the outputs vary by",
     )
-    for sentence in _sentences(result):
+    for sentence in _sentences(result, repaired):
         say(sentence)
 
 
-def _sentences(result: FolderResult) -> Iterator[str]:
+def _sentences(result: FolderResult, repaired: FolderRepaired | None) -> Iterator[str]:
     """What the numbers mean, and what else there is to say."""
-    yield f"expected errors are of the blocks' outputs over {result.law}"
+    if repaired is None:
+        yield f"expected errors are of the blocks' outputs over {result.law}"
+    else:
+        yield from repair_sentences(entries_of(repaired))
     if result.blocks:
         yield (
             "proven: no output of a block is off by more than its certificate, for "

@@ -1,5 +1,6 @@
 """The commands where MODEL is a Hugging Face folder: one library call each, words or JSON out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -11,9 +12,11 @@ from coreprune.commands.folder_text import (
     print_folder_result,
     print_folder_verification,
 )
-from coreprune.commands.option_values import shares_of
+from coreprune.commands.option_values import repair_of, shares_of
 from coreprune.commands.terminal import complain, print_json, shown_progress
 from coreprune.core.coreset import Method
+from coreprune.folder_prune_repair import RATE, FolderWish, cut_folder, prune_and_repair
+from coreprune.folder_repair import entries_of
 from coreprune.shells.hf_folder.crew import Crew
 
 
@@ -40,6 +43,7 @@ def prune_given_folder(  # noqa: PLR0913 (one argument an option)
     crew: Crew,
     threads: int,
     seed: int,
+    repair: str | None,
     as_json: bool,
 ) -> None:
     """`coreprune prune FOLDER`.
@@ -51,30 +55,37 @@ def prune_given_folder(  # noqa: PLR0913 (one argument an option)
         raise typer.BadParameter("give --output FOLDER, a new one")
     if not keep:
         raise typer.BadParameter("give --keep SHARE, as 0.5, or --keep BLOCK=SHARE")
-    law = folder_law_of(queries)
-    chosen = None
-    if layers is not None:
-        numbers = {block.layer for block in coreprune.inspect_folder(source).blocks}
-        chosen = layers_of(layers, numbers)
+    settings = None if repair is None else replace(repair_of(repair), learning_rate=RATE)
+    wish = FolderWish(
+        keep=shares_of(keep),
+        method=method,
+        queries=folder_law_of(queries),
+        round_to=round_to,
+        layers=_numbers_of(layers, source),
+        crew=crew,
+        threads=threads,
+        seed=seed,
+    )
+    repaired = None
     with shown_progress() as tell:
-        result = coreprune.prune_folder(
-            source,
-            output,
-            keep=shares_of(keep),
-            method=method,
-            queries=law,
-            round_to=round_to,
-            layers=chosen,
-            workers=crew.workers,
-            threads=threads,
-            ray_address=crew.ray_address,
-            seed=seed,
-            progress=tell,
-        )
+        if settings is None:
+            result = cut_folder(source, output, wish, progress=tell)
+        else:
+            done = prune_and_repair(source, output, wish, settings=settings, progress=tell)
+            result, repaired = done.result, done.repaired
     if as_json:
-        print_json(result.to_json())
+        repair_entries = {} if repaired is None else {"repair": entries_of(repaired)}
+        print_json({**result.to_json(), **repair_entries})
     else:
-        print_folder_result(result)
+        print_folder_result(result, repaired)
+
+
+def _numbers_of(layers: str | None, source: Path) -> tuple[int, ...] | None:
+    """The layers that --layers takes of a folder."""
+    if layers is None:
+        return None
+    numbers = {block.layer for block in coreprune.inspect_folder(source).blocks}
+    return tuple(layers_of(layers, numbers) or ())
 
 
 def verify_given_folder(source: Path, pruned: Path, *, seed: int, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 import coreprune
 from coreprune.commands.folder_options import check_applicable
 from coreprune.commands.folders import inspect_given_folder
+from coreprune.commands.option_words import in_options
 from coreprune.commands.shared_options import (
     InputOption,
     JsonOption,
@@ -18,6 +19,7 @@ from coreprune.commands.shared_options import (
     model_of,
 )
 from coreprune.commands.terminal import print_json, print_table, say, shown_progress
+from coreprune.opening import is_file
 from coreprune.shells.hf_folder.config import has_row
 
 
@@ -55,4 +57,4 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     )
     say(f"{inspection.reachable:.1%} of {inspection.parameters:,} parameters can be reached")
     for note in inspection.notes:
-        say(f"not exported: {note}")
+        say(f"{'note' if is_file(model) else 'not exported'}: {in_options(note, ())}")

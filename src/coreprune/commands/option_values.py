@@ -47,7 +47,11 @@ def keep_of(
         BadParameter: When there is no target, or more than one.
     """
     given = {name: value for name, value in budgets.items() if value is not None}
-    if len(given) + bool(keep) + lossless != 1:
+    chosen = {"keep": bool(keep), **dict.fromkeys(given, True), "lossless": lossless}
+    targets = [f"--{name}" for name, said in chosen.items() if said]
+    if len(targets) > 1:
+        raise typer.BadParameter(f"give one of {', '.join(targets)}, not {len(targets)} together")
+    if not targets:
         names = ", ".join(f"--{name}" for name in budgets)
         raise typer.BadParameter(f"give one of --keep, {names}, --lossless")
     if lossless:

@@ -25,6 +25,8 @@ def in_options(refusal: str, options: Iterable[str]) -> str:
     """
     names = {option.removeprefix("--").replace("-", "_"): option for option in options}
     names[EXAMPLES] = "--input"
+    if "queries" in names:  # which may be samples, where these have no option of their own
+        names.setdefault("samples", names["queries"])
     some = "|".join(sorted(names, key=len, reverse=True))
     free = rf"(?<![\w(])({some})="  # not within a call
     told = re.sub(rf"{free}(?=[\d.]+)", lambda found: f"{names[found[1]]} ", refusal)

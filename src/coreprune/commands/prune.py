@@ -1,5 +1,6 @@
 """`coreprune prune`: its options, one call, what it prints of the result."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import coreprune
 from coreprune.commands.folder_options import FOLDER_LAWS, check_applicable
 from coreprune.commands.folders import prune_given_folder
 from coreprune.commands.option_values import LAWS, keep_of, law_of, repair_of
+from coreprune.commands.option_words import in_options
 from coreprune.commands.report import context_of, report_folder, report_pruned, typed
 from coreprune.commands.report_options import FiguresOption, ReportOption, ReportWish, ScoreOption
 from coreprune.commands.shared_options import (
@@ -24,15 +26,16 @@ from coreprune.commands.shared_options import (
     model_of,
 )
 from coreprune.commands.terminal import print_json, print_table, say, shown_progress
-from coreprune.commands.traced_folder import save_traced
+from coreprune.commands.traced_folder import save_traced, with_notes
 from coreprune.core.coreset import METHODS, Method
 from coreprune.errors import ArgumentError
 from coreprune.opening import is_file
 from coreprune.prune import Order
-from coreprune.report.sentences import sentences
+from coreprune.report.sentences import has_errors, is_of_outputs, sentences
 from coreprune.result import PruneResult
 from coreprune.shells.hf_folder.config import has_row
 from coreprune.shells.hf_folder.crew import Crew
+from coreprune.shells.onnx_file.writing import check_place
 from coreprune.shells.torch_module.files import check_target
 from coreprune.sizes.curve import CurvePoint
 
@@ -127,6 +130,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             crew=Crew(workers=workers, ray_address=ray_address),
             threads=threads,
             seed=seed,
+            repair=repair,
             as_json=as_json,
         )
         report_folder(output, wish)
@@ -171,9 +175,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
             progress=tell,
             **said,
         )
-        told = save_traced(result, Path(model), target) if is_folder(model) else ""
-        if not told:
-            result.save(target)
+        result, told = _saved(result, model, target)
         report_pruned(
             result,
             wish,
@@ -187,6 +189,15 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     _print_summary(result, target)
     if told:
         say(told)
+
+
+def _saved(result: PruneResult, model: str, target: Path) -> tuple[PruneResult, str]:
+    """Write a result; the same with notes on the folder it came from, and how that is loaded."""
+    if is_folder(model):
+        result = with_notes(result, Path(model))
+        return result, save_traced(result, Path(model), target)
+    result.save(target)
+    return result, ""
 
 
 def _check_no_layers(layers: str | None) -> None:
@@ -229,7 +240,20 @@ def _new_target(output: Path | None, model: str) -> Path:
         raise typer.BadParameter(f"give --output a name that ends in .onnx, not {output}")
     elif output.exists() and Path(model).exists() and output.samefile(model):
         raise typer.BadParameter(f"give --output another file than the original, {model}")
+    else:
+        _check_new_file(output)
     return output
+
+
+def _check_new_file(output: Path) -> None:
+    """Refuse a file that is there already, or cannot be written.
+
+    Raises:
+        ArgumentError: Naming it and the way out.
+    """
+    check_place(output)
+    if os.path.lexists(output):
+        raise ArgumentError(f"output {output} exists already; name a new one, or remove it")
 
 
 def _print_curve(points: Sequence[CurvePoint], *, as_json: bool) -> None:
@@ -249,7 +273,8 @@ def _print_curve(points: Sequence[CurvePoint], *, as_json: bool) -> None:
             )
             for point in (*points[: -1 : max(1, len(points) // ROWS)], points[-1])
         ],
-        caption="errors: root mean square change of the outputs, in their units",
+        caption="errors: root mean square change of the outputs, in their units; without "
+        "derivatives, of what reads the layers, in its units",
     )
 
 
@@ -268,12 +293,20 @@ def _print_summary(result: PruneResult, output: Path) -> None:
         ]
         + [(entry.name, "", "", "", entry.reason) for entry in result.whole],
     )
-    if result.expected_error is not None:
-        say(f"errors of the outputs, in their units, over {result.law}")
-    for sentence in sentences(result.to_json()):
+    record = result.to_json()
+    if has_errors(record):
+        what = (
+            "errors of the outputs, in their units"
+            if is_of_outputs(record)
+            else "errors in the units of what reads the layers, not of the outputs"
+        )
+        say(f"{what}, over {result.law}")
+    elif result.measured_error is not None:
+        say(f"measured over {result.law}")
+    for sentence in sentences(record):
         say(sentence)
     for note in result.notes:
-        say(f"note: {note}")
+        say(f"note: {in_options(note, ())}")
     share = result.parameters_after / result.parameters_before
     say(
         f"{result.parameters_before:,} → {result.parameters_after:,} parameters ({share:.1%}), "

@@ -22,6 +22,9 @@ ScoreOption = Annotated[
     ),
 ]
 
+PAGES = (".html", ".htm")
+"""What names of reports end in, so that none takes the place of a model."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportWish:
@@ -42,7 +45,7 @@ class ReportWish:
 
         Raises:
             BadParameter: When parts of a report are asked for without one.
-            ArgumentError: When its folder is missing.
+            ArgumentError: When its folder is missing, or its name is not that of a page.
         """
         if self.path is None and (self.figures or self.score):
             raise typer.BadParameter("--figures and --score go with --report FILE.html")
@@ -51,6 +54,8 @@ class ReportWish:
                 raise ArgumentError(f"report {place} needs a folder that exists; create it first")
         if self.path is not None and self.path.is_dir():
             raise ArgumentError(f"report {self.path} is a folder; name a file in it")
+        if self.path is not None and self.path.suffix.lower() not in PAGES:
+            raise ArgumentError(f"report {self.path} must end in .html or .htm; name such a file")
         return self
 
     def check_no_folder(self, pruned: Path) -> None:

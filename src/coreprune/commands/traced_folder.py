@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from torch import nn
 
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 from coreprune.result import PruneResult
-from coreprune.shells.hf_folder.config import CONFIG, read_entries
+from coreprune.shells.hf_folder.config import CONFIG, OWN_CODE, read_entries
 from coreprune.shells.hf_folder.files import files_beside
 from coreprune.shells.hf_folder.pretrained import pretrained
 from coreprune.shells.hf_folder.weights import INDEX, SINGLE
@@ -64,6 +65,14 @@ def save_traced(result: PruneResult, source: Path, target: Path) -> str:
         f"with coreprune.load({str(target)!r}, into=transformers.{name}("
         f"transformers.AutoConfig.from_pretrained({str(target)!r})))"
     )
+
+
+def with_notes(result: PruneResult, source: Path) -> PruneResult:
+    """A result with what else there is to say of the folder that its module came from."""
+    if "auto_map" not in read_entries(source):
+        return result
+    own = type(result.model).__name__
+    return replace(result, notes=(*result.notes, f"{OWN_CODE}: the model is transformers' {own}"))
 
 
 def _entries_after(result: PruneResult, config: Mapping[str, object]) -> dict[str, int]:

@@ -50,11 +50,6 @@ def print_verification(found: Verification) -> None:
 
 def failure_of(found: Verification) -> str:
     """Why a verification failed, in one line."""
-    if not found.belongs:
-        return (
-            "the original's tensors are not those that were pruned; give the original and the "
-            "weights that were (did you forget --weights?)"
-        )
     for claim in found.stored:
         if claim.holds is False:
             words = (

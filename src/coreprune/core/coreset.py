@@ -153,7 +153,7 @@ def select(
             return priority(weights, sensitivities, num_neurons=num_neurons, generator=generator)
         case "uniform":
             return uniform(weights, num_neurons=num_neurons, generator=generator)
-        case "magnitude":
+        case _:
             return magnitude(points, weights, num_neurons=num_neurons)
 
 

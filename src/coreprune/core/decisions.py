@@ -17,7 +17,6 @@ import torch
 from torch import Generator, Tensor
 
 from coreprune.core.chain import Link, Stage, chain_bound
-from coreprune.core.chain_pair import apart
 from coreprune.core.chain_range import chain_range, preactivations
 from coreprune.core.chain_rounding import chain_rounding
 from coreprune.core.matching import matched
@@ -105,18 +104,17 @@ def _pairwise(moved: Tensor, winner: int) -> Tensor:
 
 
 def _is_decided(pair: _Margins, space: QuerySet) -> bool:
-    low, high = chain_range(pair.original, space, effort=0.0)
+    low, _ = chain_range(pair.original, space, effort=0.0)
     own, more = pair.moved
     slack = _rounding(pair.original, space.centre)
     if not (low > own + slack).all():
         return False  # whatever the other network does
-    other = chain_range(pair.other, space, effort=0.0)
-    if (other[0] > more + _rounding(pair.other, space.centre)).all():
+    other_low, _ = chain_range(pair.other, space, effort=0.0)
+    if (other_low > more + _rounding(pair.other, space.centre)).all():
         return True  # it has the class by itself, however far apart the two are
     if pair.stages is None:
-        bound = apart((low, high), other)
-    else:
-        bound = chain_bound(pair.stages, space, effort=0.0).bound
+        return False  # from ranges alone follows no more than that
+    bound = chain_bound(pair.stages, space, effort=0.0).bound
     return bool((low > torch.maximum(own, bound + more) + slack).all())
 
 

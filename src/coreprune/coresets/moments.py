@@ -28,6 +28,7 @@ from coreprune.queries.dead_leaves import DeadLeaves
 from coreprune.queries.gaussian import Gaussian
 from coreprune.queries.impressions import Impressions
 from coreprune.queries.samples import Samples
+from coreprune.records import FEW
 from coreprune.shells.calls import Call, batch_size
 from coreprune.shells.network import Network
 
@@ -267,6 +268,6 @@ def _few(groups: Sequence[Group], sums: Mapping[tuple[str, str], MomentSum]) -> 
         return ""
     listing = ", ".join(f"{name} ({rows} for {n})" for name, (rows, n) in few.items())
     return (
-        f"fewer queries than neurons: {listing}; the weights fit those queries alone, the "
+        f"{FEW}: {listing}; the weights fit those queries alone, the "
         f"ridge is in the record; pass at least {ROWS_A_NEURON} rows a neuron"
     )

@@ -87,6 +87,8 @@ def spans_of(group: Group, cuts: Sequence[Cut] = ()) -> dict[Axis, tuple[int, in
     Returns:
         The first entry and the one behind the last; nothing of tensors that it has to itself.
     """
+    if group.is_alone:
+        return {}
     parts = {(part.parameter, part.axis): part for part in group.slices}
     left = entries_left(cuts, {axis: part.size for axis, part in parts.items()})
     return {
@@ -107,10 +109,12 @@ def parts_of(group: Group, parameters: Parameters, cuts: Sequence[Cut] = ()) -> 
         A mapping in which tensors that the group shares are views of its part of them; those that
         it has to itself, and all others, are the same objects.
     """
-    if group.is_alone:
-        return parameters
+    return parameters if group.is_alone else _narrowed(parameters, spans_of(group, cuts))
+
+
+def _narrowed(parameters: Parameters, spans: Mapping[Axis, tuple[int, int]]) -> Parameters:
     result = dict(parameters)
-    for (name, axis), (start, stop) in spans_of(group, cuts).items():
+    for (name, axis), (start, stop) in spans.items():
         result[name] = result[name].narrow(axis, start, stop - start)
     return result
 
@@ -164,8 +168,8 @@ def shrink(parameters: Parameters, cut: Cut, earlier: Sequence[Cut] = ()) -> dic
         A new mapping; tensors that the cut does not touch are the same objects.
     """
     group, result = cut.group, dict(parameters)
-    parts = parts_of(group, parameters, earlier)
     spans = spans_of(group, earlier)
+    parts = _narrowed(parameters, spans)
     for name in rows_of(group):
         own = parts[name]
         if len(own) == group.neurons:  # one entry for all neurons stays

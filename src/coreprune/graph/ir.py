@@ -171,6 +171,8 @@ Node = (
     | Pool
     | Opaque
 )
+_Joint = Multiply | Add | Concat | Opaque
+"""What reads several values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,6 +183,7 @@ class Graph:
         nodes: The operations.
         inputs: The values that enter the network.
         outputs: The values that leave the network.
+        handed_on: Those of them that code reads which could not be lowered.
         shapes: Of every value, for the example inputs.
         parameters: Weights, biases and statistics by name.
         notes: What could not be lowered and why, for people.
@@ -192,21 +195,22 @@ class Graph:
     shapes: Mapping[str, tuple[int, ...]]
     parameters: Parameters
     notes: tuple[str, ...] = field(default=())
+    handed_on: frozenset[str] = frozenset()
 
 
 def inputs_of(node: Node) -> tuple[str, ...]:
     """The values that a node reads."""
-    return node.inputs if isinstance(node, Multiply | Add | Concat | Opaque) else (node.input,)
+    return node.inputs if isinstance(node, _Joint) else (node.input,)
 
 
 def parameters_of(node: Node) -> tuple[str, ...]:
     """The names of the parameters that a node reads."""
-    names: tuple[str | None, ...] = ()
     match node:
         case Affine() | Convolution():
-            names = (node.weight, node.bias)
+            return (node.weight,) if node.bias is None else (node.weight, node.bias)
         case Norm():
             names = (node.weight, node.bias, node.mean, node.variance)
+            return tuple(name for name in names if name is not None)
         case Elementwise() | Opaque():
-            names = node.parameters
-    return tuple(name for name in names if name is not None)
+            return node.parameters
+    return ()

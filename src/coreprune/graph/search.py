@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeGuard
 
@@ -113,9 +113,9 @@ class Search:
         consumers: list[Consumer] = []
         first = min(map(self.positions.__getitem__, producers))
         for node, inputs in itertools.islice(self.reads, first + 1, None):
-            known = [places[value] for value in inputs if value in places]
-            if not known:
+            if places.keys().isdisjoint(inputs):
                 continue
+            known = [places[value] for value in inputs if value in places]
             if isinstance(node, Linear) and not self.is_depthwise(node):
                 consumers.append(self._consumer(node, known[0]))
             elif isinstance(node, Concat) or (
@@ -128,9 +128,19 @@ class Search:
                 raise BlockedError(obstacle(node))
             else:
                 places[node.output] = self._behind(node, known[0])
+        self._check_inside(places)
+        return consumers, None
+
+    def _check_inside(self, places: Collection[str]) -> None:
+        """Insist that every reader of the values is a node.
+
+        Raises:
+            BlockedError: When code reads them that is not in the graph, or the caller does.
+        """
+        if any(value in self.graph.handed_on for value in places):
+            raise BlockedError("its output is read by code that could not be exported")
         if any(value in self.graph.outputs for value in places):
             raise BlockedError("its output leaves the network")
-        return consumers, None
 
     def _gate(self, node: Multiply, places: Mapping[str, Place]) -> Linear | None:
         """The layer whose outputs the neurons are multiplied by, one each."""

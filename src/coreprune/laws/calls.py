@@ -33,6 +33,9 @@ Law = (
 
 Sample = Callable[[tuple[int, ...]], Tensor]
 
+SHARING = 64
+"""Queries in one call of a network that reads a single number as well, drawn once a call."""
+
 
 def only_input(call: Call) -> Tensor | None:
     """The network's one floating-point input with a batch axis, if that is all it has."""
@@ -124,6 +127,8 @@ def drawn_calls(subject: Network, sample: Sample, *, most: int = MOST) -> Iterat
     least = 1
     if numbers := _numbers_of_one(subject.call):
         batch = min(most, max(FEWEST, NUMBERS // numbers))
+        if any(one.ndim == 0 and one.is_floating_point() for one in subject.call.tensors()):
+            batch = min(batch, SHARING)
         trial = _trial(subject, sample, batch)
         if trial is not None:
             yield trial
@@ -133,8 +138,11 @@ def drawn_calls(subject: Network, sample: Sample, *, most: int = MOST) -> Iterat
 
 
 def _numbers_of_one(call: Call) -> int:
-    """What one example holds where all inputs are floating-point and share a batch axis, else 0."""
-    tensors = call.tensors()
+    """What one example holds where all inputs are floating-point and share a batch axis, else 0.
+
+    Single numbers have no axis, and count for nothing.
+    """
+    tensors = [tensor for tensor in call.tensors() if tensor.ndim > 0]
     alike = {len(tensor) if tensor.ndim > 1 else -1 for tensor in tensors}
     if len(alike) != 1 or alike & {-1, 0} or not all(t.is_floating_point() for t in tensors):
         return 0

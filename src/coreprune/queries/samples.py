@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from coreprune.errors import ArgumentError
+from coreprune.records import SAMPLES
 
 BATCH = 256
 """Rows of a tensor or array in one call."""
@@ -48,7 +49,7 @@ class Samples:
     @property
     def words(self) -> str:
         """The law, for people."""
-        return "the user's samples"
+        return SAMPLES
 
     def batches(self, *, positional: int) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
         """Positional and keyword inputs, batch by batch, once through the data.

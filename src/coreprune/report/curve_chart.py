@@ -7,7 +7,7 @@ browser. What is drawn here are lines, bars and dots on one axis each, in a hund
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coreprune.report.axes import Axis, from_zero
@@ -26,14 +26,20 @@ FAR = 2.5
 """Times the largest error: a spread beyond that would press the curve flat, and is left out."""
 
 
+OF_OUTPUTS = "expected error of the outputs, in their units"
+OF_READERS = "expected error, in the units of what reads the layers"
+"""What is drawn upwards."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """The network that was cut.
 
     Attributes:
         size: Its share of the parameters.
-        expected: Its expected error; None where that is not known.
-        measured: What was measured of it; None likewise.
+        expected: Its expected error; None where the curve is not in the units of the outputs: then
+            nothing that is has a place beside it.
+        measured: What was measured of it; None where that is not known.
         spread: The standard deviation of the original's outputs, likewise.
     """
 
@@ -65,6 +71,8 @@ def curve_chart(points: Sequence[Mapping[str, Any]], chosen: Chosen) -> Chart:
     Returns:
         The drawing.
     """
+    if chosen.expected is None:
+        chosen = replace(chosen, measured=None, spread=None)
     title = f"Expected error against size, of {len(points)} networks from whole to smallest"
 
     def draw(width: int) -> str:
@@ -75,6 +83,7 @@ def curve_chart(points: Sequence[Mapping[str, Any]], chosen: Chosen) -> Chart:
         return filled(
             "curve.svg",
             title=title,
+            unit=OF_READERS if chosen.expected is None else OF_OUTPUTS,
             width=width,
             height=height,
             x=x,

@@ -31,11 +31,7 @@ def folder_page(record: Record, context: Context) -> Page:
         sections=(
             *_blocks(record["blocks"]),
             *_left(record),
-            Section(
-                title="Loading it",
-                words=("An ordinary folder, read by transformers as it is.",),
-                code=loading_code(context),
-            ),
+            _loading(record, context),
             _making(record, context),
         ),
     )
@@ -55,7 +51,28 @@ def _figures(record: Record) -> Iterator[Figure]:
         )
 
 
+def repair_sentences(repair: Mapping[str, Any]) -> Iterator[str]:
+    """How a folder was repaired, and what its numbers are of since.
+
+    Args:
+        repair: That entry of the record.
+
+    Yields:
+        Sentences without a full stop.
+    """
+    loss = f"{number(repair['loss_before'])} → {number(repair['loss_after'])}"
+    yield (
+        f"repaired in {repair['seconds']:.0f} s ({repair['stopped']}) over {repair['law']}: loss "
+        f"{loss}"
+    )
+    yield (
+        "expected errors are of the blocks' outputs since repair, on queries drawn behind the norms"
+    )
+
+
 def _answer(record: Record) -> Iterator[str]:
+    if record.get("repair") is not None:
+        yield from repair_sentences(record["repair"])
     if record["blocks"]:
         worst = max(block["relative_error"] for block in record["blocks"])
         yield (
@@ -117,6 +134,18 @@ def _left(record: Record) -> Iterator[Section]:
     yield from left_whole("blocks", record["whole"].items())
     if record["notes"]:
         yield Section(title="What else to know", words=tuple(map(full, record["notes"])))
+
+
+def _loading(record: Record, context: Context) -> Section:
+    if record["widths"] or not record["blocks"]:
+        words = "An ordinary folder, read by transformers as it is."
+        return Section(title="Loading it", words=(words,), code=loading_code(context))
+    words = (
+        "Its layers have several widths, which no config can tell: coreprune reads it into an "
+        "instance of the original's class."
+    )
+    code = f"import coreprune\n\nmodel = coreprune.load({context.saved!r}, into=model)"
+    return Section(title="Loading it", words=(words,), code=code)
 
 
 def _making(record: Record, context: Context) -> Section:

@@ -1,7 +1,6 @@
 """The record of a pruned network as a page."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from coreprune.report.context import Context
 from coreprune.report.curve_chart import Chosen, curve_chart
@@ -18,7 +17,7 @@ from coreprune.report.numbers import (
 from coreprune.report.page import Figure, Page, Section, Table
 from coreprune.report.parts import compared, counted, left_whole, timed, versions
 from coreprune.report.proven import proven_section
-from coreprune.report.sentences import Record, full, sentences
+from coreprune.report.sentences import Record, full, is_of_outputs, is_of_samples, sentences
 
 
 def pruned_page(record: Record, context: Context) -> Page:
@@ -92,14 +91,6 @@ def _curve(record: Record) -> Section:
         measured=record["measured_error"],
         spread=record["output_spread"],
     )
-    words = [
-        "every dot is a network that a budget of this run could have given; the expected error is "
-        "the root mean square change of the outputs over the law, to first order",
-        "the filled diamond is the network that was cut, the open one what was measured of it on "
-        "queries that were not planned with",
-    ]
-    if record["repair"] is not None:
-        words.append("it was repaired since: what was measured speaks of it as it is given back")
     table = Table(
         caption=f"All {len(points)} sizes",
         heads=("parameters", "operations", "bytes", "neurons", "expected error"),
@@ -115,10 +106,33 @@ def _curve(record: Record) -> Section:
     )
     return Section(
         title=title,
-        words=tuple(map(full, words)),
+        words=tuple(map(full, _of_curve(record))),
         charts=(curve_chart(points, chosen),),
         tables=(table,),
     )
+
+
+def _of_curve(record: Record) -> Iterator[str]:
+    """What the drawing shows."""
+    dots = "every dot is a network that a budget of this run could have given; the expected error"
+    if not is_of_outputs(record):
+        yield (
+            f"{dots} is that of what reads the layers, in its units and not in those of the "
+            "outputs, which have no derivatives: what was measured of them has no place here"
+        )
+        return
+    yield f"{dots} is the root mean square change of the outputs over the law, to first order"
+    on = (
+        "the samples that chose the neurons"
+        if is_of_samples(record)
+        else "queries that were not planned with"
+    )
+    yield (
+        "the filled diamond is the network that was cut, the open one what was measured of it on "
+        f"{on}"
+    )
+    if record["repair"] is not None:
+        yield "it was repaired since: what was measured speaks of it as it is given back"
 
 
 def _without_curve(record: Record) -> str:
@@ -144,7 +158,7 @@ def _layers(record: Record) -> Section:
         title="Layers",
         words=("Neurons of linear layers, channels of convolutions.",),
         charts=(layer_chart(bars),),
-        tables=(_group_table(groups),),
+        tables=(_group_table(record),),
     )
 
 
@@ -160,9 +174,15 @@ _COLUMNS = (
 )
 
 
-def _group_table(groups: list[Mapping[str, Any]]) -> Table:
+def _group_table(record: Record) -> Table:
     """What is known of the groups; columns without an entry are left out."""
-    columns = [(key, head) for key, head in _COLUMNS if any(g[key] is not None for g in groups)]
+    groups = record["groups"]
+    columns = [
+        (key, head)
+        for key, head in _COLUMNS
+        if any(group[key] is not None for group in groups)
+        and (key != "output_error" or is_of_outputs(record))
+    ]
     return Table(
         caption="What was measured and solved, layer by layer",
         heads=("layer", "cut along", "read by", *(head for _, head in columns)),

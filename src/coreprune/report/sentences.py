@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from coreprune.records import FEW, SAMPLES
 from coreprune.report.numbers import number
 
 Record = Mapping[str, Any]
@@ -21,12 +22,40 @@ def sentences(record: Record) -> Iterator[str]:
     if repair is not None:
         loss = f"{number(repair['loss_before'])} → {number(repair['loss_after'])}"
         yield f"repaired in {repair['seconds']:.0f} s ({repair['stopped']}): loss {loss}"
-    if record["measured_error"] is not None and record["expected_error"] is not None:
-        yield (
-            f"on queries of the law the outputs are off by {number(record['measured_error'])} "
-            f"(root mean square); their own spread is {number(record['output_spread'])}"
-        )
+    if record["measured_error"] is not None:
+        yield _measured(record)
     yield proven(record)
+
+
+def is_of_outputs(record: Record) -> bool:
+    """Whether expected errors are in the units of the outputs, not of what reads the layers."""
+    return record["expected_error"] is not None
+
+
+def has_errors(record: Record) -> bool:
+    """Whether layers have expected errors."""
+    return any(group["output_error"] is not None for group in record["groups"])
+
+
+def is_of_samples(record: Record) -> bool:
+    """Whether the law is inputs of the user, so that what is measured was planned with."""
+    return str(record["law"]).startswith(SAMPLES)
+
+
+def _measured(record: Record) -> str:
+    """How far the outputs are off, on what, and how far to trust that."""
+    where, beyond = "on queries of the law", ""
+    if is_of_samples(record):
+        use = "chose the neurons" if has_errors(record) else "repair learned from"
+        where = f"on the samples that {use}, not held out,"
+        if any(note.startswith(FEW) for note in record["notes"]):
+            beyond = "; with fewer samples than neurons this says nothing beyond them"
+    spread = record["output_spread"]
+    own = f"their own spread is {number(spread)}" if spread else "they do not vary there"
+    return (
+        f"{where} the outputs are off by {number(record['measured_error'])} "
+        f"(root mean square); {own}{beyond}"
+    )
 
 
 def proven(record: Record) -> str:

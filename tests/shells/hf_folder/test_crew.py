@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from coreprune.errors import ArgumentError, UnsupportedModelError
+from coreprune.queries.sentences import Sentences
+from coreprune.queries.tokens import Tokens
 from coreprune.shells.hf_folder import memory, task
 from coreprune.shells.hf_folder.prune_folder import prune_folder
 from experiments.llama_shaped.folder import Shape, write_folder
@@ -165,6 +167,15 @@ def test_numbers_that_are_none(source, tmp_path, wrong):
 def test_workers_here_and_there(source, tmp_path):
     with pytest.raises(ArgumentError, match="workers must be left out with ray_address, got 2"):
         prune_folder(source, tmp_path / "small", keep=0.5, workers=2, ray_address="local")
+
+
+@pytest.mark.parametrize("law", [Tokens(), Sentences(["a man"])], ids=["tokens", "sentences"])
+@pytest.mark.parametrize("crew", [{"workers": 2}, {"ray_address": "local"}], ids=str)
+def test_laws_that_run_the_model_have_no_crew(source, tmp_path, law, crew):
+    words = "workers and ray_address must be left out with queries that run the model"
+    with pytest.raises(ArgumentError, match=words):
+        prune_folder(source, tmp_path / "small", keep=0.5, queries=law, **crew)
+    assert not list(tmp_path.iterdir())
 
 
 def test_workers_end_where_the_caller_stops(source, tmp_path):

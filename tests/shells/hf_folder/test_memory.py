@@ -28,3 +28,15 @@ def test_workers_must_fit(monkeypatch):
 
 def test_the_machine_tells_its_memory():
     assert memory._room() > 2**28
+
+
+def test_a_container_s_limit_counts_where_it_is_less(monkeypatch, tmp_path):
+    machine = memory._machine()
+    limits = [tmp_path / name for name in ("new", "old")]
+    monkeypatch.setattr(memory, "_LIMITS", limits)
+    assert memory._room() == machine
+    limits[0].write_text("max\n")
+    limits[1].write_text(f"{2**63 - 4096}\n")  # version 1 says so where there is none
+    assert memory._room() == machine
+    limits[0].write_text("4096\n")
+    assert memory._room() == 4096

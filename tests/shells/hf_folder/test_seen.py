@@ -1,10 +1,13 @@
 import json
+import signal
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_transformers import MODELS, save_tokenizer, tiny
+from tiny_transformers import _TEXT, MODELS, save_tokenizer, tiny, transformers
 
 from coreprune.core.feed_forward import neurons
 from coreprune.core.moments import MomentSum
@@ -146,3 +149,62 @@ def test_a_stopped_run_goes_on_to_the_same_folder(tmp_path, monkeypatch):
     prune_folder(tmp_path / "big", tmp_path / "resumed", keep=0.5, queries=Tokens())
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+WIDE = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 2}
+
+
+def test_threads_of_torch_outside_change_nothing(tmp_path):
+    """Of a model whose sums torch shares between threads."""
+    config = transformers.BertConfig(**(_TEXT | WIDE))
+    torch.manual_seed(0)
+    transformers.BertModel(config).save_pretrained(tmp_path / "big")
+    before, seen = torch.get_num_threads(), []
+
+    def told(what, *_):
+        if what == "running the model":
+            seen.append(torch.get_num_threads())
+
+    how = {"keep": 0.5, "method": "priority", "queries": Tokens(), "progress": told}
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            prune_folder(tmp_path / "big", tmp_path / f"small-{threads}", **how)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+    one, two = (load_file(tmp_path / f"small-{n}" / "model.safetensors") for n in (1, 2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+KILLED = """
+import os, signal, sys
+from coreprune.queries.tokens import Tokens
+from coreprune.shells.hf_folder.prune_folder import prune_folder
+def told(what, done, of):
+    if (what, done) == ("pruning blocks", 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+prune_folder(sys.argv[1], sys.argv[2], keep=0.5, queries=Tokens(), progress=told)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
+    saved("bert", tmp_path / "big")
+    big, small = tmp_path / "big", tmp_path / "small"
+    command = [sys.executable, "-c", KILLED, str(big), str(small)]
+    run = subprocess.run(command, check=False, capture_output=True)
+    assert run.returncode == -signal.SIGKILL
+    assert not small.exists()
+    seen = []
+    how = {"keep": 0.5, "queries": Tokens()}
+    prune_folder(big, small, progress=lambda *told: seen.append(told), **how)
+    assert [told for told in seen if told[0] == "pruning blocks"] == [
+        ("pruning blocks", done, 2) for done in (1, 2)
+    ]
+    prune_folder(big, tmp_path / "whole", **how)
+    one, other = (
+        {path.name: path.read_bytes() for path in folder.iterdir()}
+        for folder in (small, tmp_path / "whole")
+    )
+    assert one == other

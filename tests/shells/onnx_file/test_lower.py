@@ -50,6 +50,11 @@ SPELLED = {
     "hard sigmoid of ONNX": ([node("HardSigmoid", "h", "z")], {}, "affine → hardtanh"),
     "relu6": ([node("Clip", "h zero six", "z")], {"zero": scalar(0), "six": scalar(6)}, "relu6"),
     "clip from below": ([node("Clip", "h zero", "z")], {"zero": scalar(0)}, "relu"),
+    "celu": ([node("Celu", "h", "z", alpha=0.5)], {}, "celu"),
+    "clip without limits": ([node("Clip", "h", "z")], {}, "identity"),
+    "clip from below, not at 0": (
+        [node("Clip", "h half", "z")], {"half": scalar(0.5)}, "affine → relu → affine",
+    ),
     "max with a number": ([node("Max", "zero h", "z")], {"zero": scalar(0)}, "relu"),
     "min with a number": (
         [node("Min", "h one", "z")], {"one": scalar(1)}, "affine → relu → affine",

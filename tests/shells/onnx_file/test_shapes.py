@@ -3,9 +3,13 @@ import pytest
 from shells.onnx_file.graphs import between, document, helper, model, node, numbers, onnx, whole
 
 from coreprune.errors import ArgumentError
+from coreprune.shells.onnx_file import shapes
 from coreprune.shells.onnx_file.document import from_model
 from coreprune.shells.onnx_file.examples import example_inputs, open_axes
-from coreprune.shells.onnx_file.shapes import inferred, shaped
+from coreprune.shells.onnx_file.session import start
+from coreprune.shells.onnx_file.shapes import guessed_sizes, inferred, shaped
+from coreprune.shells.onnx_file.subject import open_file
+from coreprune.shells.onnx_file.writing import write
 
 
 def tokens():
@@ -97,6 +101,19 @@ def test_sizes_are_tried_until_the_model_runs():
     assert shaped(made).shapes["x"] == (1, 224)
 
 
+def test_a_model_that_runs_with_no_size_is_loaded_once_and_named_by_the_first(monkeypatch):
+    nodes = [node("Relu", "x", "h"), node("Reshape", "h size", "y")]
+    made = document(nodes, {"x": (1, "time")}, {"y": (None, None)}, {"size": whole(3, 5)})
+    monkeypatch.setattr(shapes, "inferred", lambda _, sizes: dict(sizes))
+    loaded = []
+    monkeypatch.setattr(shapes, "start", lambda *a, **k: loaded.append(1) or start(*a, **k))
+    about = shaped(made)
+    assert loaded == [1]
+    assert about.shapes == {"x": (1, 32)}
+    (note,) = about.notes
+    assert "x (1, 32)" in note
+
+
 def test_inputs_that_are_no_tensors_are_noted():
     message = model([node("SequenceAt", "s i", "y")], {}, {"y": (None,)}, {"i": np.array(0)})
     message.graph.input.append(helper.make_tensor_sequence_value_info("s", 1, (3,)))
@@ -104,3 +121,23 @@ def test_inputs_that_are_no_tensors_are_noted():
     assert shaped(made).notes == ("it cannot be run: its inputs s are no tensors",)
     with pytest.raises(ArgumentError, match="input s is no tensor"):
         example_inputs(made)
+
+
+def test_guessed_sizes_are_told_and_a_batch_is_no_guess():
+    made = document(
+        [node("Relu", "x", "y"), node("Relu", "s", "t")],
+        {"x": ("batch", 3, "height", "width"), "s": ("batch", 2)},
+        {"y": (None, 3, None, None), "t": (None, 2)},
+    )
+    words = guessed_sizes(made, None, shaped(made).example)
+    assert "were taken as x 1×3×32×32; pass example_inputs" in words
+    known = {"x:2": 8, "x:3": 8}
+    assert not guessed_sizes(made, known, shaped(made, known).example)
+    assert "x 1×3×8×32" in guessed_sizes(made, {"x:2": 8}, shaped(made, {"x:2": 8}).example)
+
+
+def test_a_file_with_open_axes_notes_their_sizes_only_where_nothing_was_given(tmp_path):
+    write(tokens(), path := tmp_path / "net.onnx")
+    (note,) = open_file(path).graph.notes
+    assert "ids 1×32" in note
+    assert not open_file(path, np.zeros((2, 7), dtype=np.int64)).graph.notes

@@ -4,6 +4,7 @@ from network_asserts import snapshot
 from networks import Counting, Packed, draw, mlp, named, slopes, trained_norm
 from torch import nn
 
+import coreprune
 from coreprune.errors import ArgumentError
 from coreprune.shells.torch_module.modules import copied, nonfinite, put, unwrapped, with_tensors
 from coreprune.shells.torch_module.tensors import tensors_of
@@ -89,3 +90,32 @@ def test_copying_touches_nothing():
     before = snapshot(net)
     with_tensors(net, {"0.weight": torch.zeros(2, 3)})
     assert snapshot(net) == before
+
+
+class Remembering(nn.Module):
+    """Keeps what its layers gave in plain attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.kept = nn.Linear(3, 2), {}
+
+    def forward(self, x):
+        self.kept["last"] = [self.a(x)]
+        return self.kept["last"][0].relu()
+
+
+def test_what_a_call_left_in_plain_attributes_is_copied_without_its_history():
+    net = Remembering()
+    net(draw(4, 3))
+    last = copied(net).kept["last"][0]
+    assert torch.equal(last, net.kept["last"][0])
+    assert not last.requires_grad
+    assert net.kept["last"][0].requires_grad
+
+
+def test_hooks_that_write_into_the_module_they_belong_to_do_not_stop_anything():
+    net = mlp(6, 20, 3)
+    net.seen = []
+    net[0].register_forward_hook(lambda *call: net.seen.append(call[-1].detach()))
+    assert coreprune.prune(net, draw(2, 6), keep=0.5).model[0].out_features == 10
+    assert coreprune.prune(net, draw(2, 6), keep=0.5).model[0].out_features == 10

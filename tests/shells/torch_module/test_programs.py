@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import pytest
 import torch
 from networks import Forward, draw, mlp
@@ -106,5 +108,69 @@ class Branching(nn.Module):
 def test_a_model_that_torch_cannot_trace_is_refused(tmp_path):
     result = coreprune.prune(Branching(), torch.ones(1, 6), keep=0.5)
     with pytest.raises(UnsupportedModelError, match=r"cannot trace .*result\.save"):
+        result.to_exported(tmp_path / "small.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Moving(nn.Module):
+    """Changes a buffer at every call."""
+
+    def __init__(self):
+        super().__init__()
+        self.whole = mlp(6, 20, 3)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.whole(x) * self.calls
+
+
+def test_what_calls_change_is_no_difference(tmp_path):
+    result = coreprune.prune(Moving(), draw(3, 6), keep=0.5, queries=coreprune.Gaussian())
+    calls = result.model.calls.clone()
+    result.to_exported(tmp_path / "small.pt2")
+    program = torch.export.load(tmp_path / "small.pt2").module()
+    torch.testing.assert_close(program(draw(1, 6)), result.model.eval()(draw(1, 6)))
+    assert calls == 0
+
+
+def test_plain_numbers_among_the_outputs_are_no_difference(tmp_path):
+    net = Forward(
+        lambda own, x: {"scores": own.b(own.a(x).relu()), "rows": x.shape[0]},
+        a=nn.Linear(6, 20),
+        b=nn.Linear(20, 3),
+    )
+    result = coreprune.prune(net, draw(3, 6), keep=0.5, queries=coreprune.Gaussian())
+    result.to_onnx(tmp_path / "small.onnx")
+    assert (tmp_path / "small.onnx").exists()
+
+
+@dataclass
+class Scores:
+    scores: torch.Tensor
+
+
+class Opened(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.whole = mlp(6, 20, 3)
+
+    def forward(self, x):
+        return Scores(self.whole(x))
+
+
+def test_an_output_that_torch_cannot_open_is_named_with_the_way_out():
+    inspection = coreprune.inspect(Opened(), draw(1, 6))
+    assert "torch.export.register_dataclass(Scores, serialized_type_name=" in str(inspection)
+    reasons = {layer.name: layer.reason for layer in inspection.layers}
+    assert reasons["whole.2"] == "its output is read by code that could not be exported"
+
+
+def test_a_program_that_torch_cannot_write_is_refused(result, tmp_path, monkeypatch):
+    def save(program, path):
+        raise NotImplementedError("no name for Scores")
+
+    monkeypatch.setattr(torch.export, "save", save)
+    with pytest.raises(UnsupportedModelError, match=r"no name for Scores.*result\.save"):
         result.to_exported(tmp_path / "small.pt2")
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelErr
 from coreprune.shells.hf_folder.families import FAMILIES, BlockKind, Family, family_of
 
 CONFIG = "config.json"
+OWN_CODE = "config.json names code of its own as auto_map; it was copied, not run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

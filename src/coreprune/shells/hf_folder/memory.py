@@ -1,9 +1,15 @@
 """How much memory cutting a block takes: an upper estimate, for schedulers and for people."""
 
 import os
+from pathlib import Path
 
 from coreprune.errors import ArgumentError
 
+_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where Linux tells a container's limit, by version 2 of control groups and by version 1."""
 _BASE = 2**30
 """The interpreter, torch, its buffers, and batches of rows."""
 
@@ -63,8 +69,21 @@ def gib(count: int) -> str:
 
 
 def _room() -> int | None:
-    """The machine's memory, None where the system does not tell."""
+    """The machine's memory or the container's, None where the system tells neither."""
+    found = [room for room in (_machine(), *map(_limit, _LIMITS)) if room is not None]
+    return min(found, default=None)
+
+
+def _machine() -> int | None:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _limit(file: Path) -> int | None:
+    """What a control group may use, None where it is not limited."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # there is no such file, or it says "max"
         return None

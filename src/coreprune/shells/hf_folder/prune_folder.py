@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from coreprune.progress import Progress, silent
 from coreprune.queries.normalised import LEAST, BehindNorms
 from coreprune.queries.sentences import Sentences
 from coreprune.shells.hf_folder.blocks import Block, find_blocks
-from coreprune.shells.hf_folder.config import CONFIG, Config, read_config
+from coreprune.shells.hf_folder.config import CONFIG, OWN_CODE, Config, read_config
 from coreprune.shells.hf_folder.crew import Crew, check_crew, cut_by
 from coreprune.shells.hf_folder.cutting import FolderLaw, Wish, words_of
 from coreprune.shells.hf_folder.families import Family
@@ -137,15 +137,33 @@ def prune_folder(  # noqa: PLR0913 (what, where to, how much, how)
         layers=layers,
         wish=Wish(method=method, queries=law, seed=seed, threads=threads),
     )
-    _check_apart(source, target)
+    check_apart(source, target)
     staging = Staging(target, _plan(job))
-    try:
-        with torch_threads(threads):
-            _write(job, staging, crew, tell=tell)
-    except (FileFormatError, UnsupportedModelError):
-        staging.discard()  # nothing to go on with
-        raise
+    with torch_threads(threads), _kept_to_go_on(staging):
+        _write(job, staging, crew, tell=tell)
     return _finish(job, staging)
+
+
+@contextmanager
+def _kept_to_go_on(staging: Staging) -> Generator[None, None, None]:
+    """Discard what is written where the same call would be refused again.
+
+    Raises:
+        ArgumentError: As the work has it.
+        FileFormatError: As the work has it.
+        UnsupportedModelError: As the work has it.
+    """
+    resumed = bool(staging.shards_done)
+    try:
+        yield
+    except (FileFormatError, UnsupportedModelError):
+        staging.discard()
+        raise
+    except ArgumentError as refusal:
+        # a full disk or a lost worker is a cause, and the run goes on from there
+        if isinstance(refusal.__cause__, ImportError | None) and not resumed:
+            staging.discard()
+        raise
 
 
 def _write(job: _Job, staging: Staging, crew: Crew, *, tell: Progress) -> None:
@@ -210,7 +228,7 @@ def _check_method(method: Method) -> None:
         )
 
 
-def _check_apart(source: Path, target: Path) -> None:
+def check_apart(source: Path, target: Path) -> None:
     """Refuse a target in the source.
 
     Raises:
@@ -240,13 +258,13 @@ def _plan(job: _Job) -> dict[str, Any]:
         "family": repr(job.config.family),
         "widths": dict(job.widths),
         "method": job.wish.method,
-        "queries": _identity(job.wish.queries),
+        "queries": identity_of(job.wish.queries),
         "seed": job.wish.seed,
         "threads": job.wish.threads,
     }
 
 
-def _identity(queries: FolderLaw) -> str:
+def identity_of(queries: FolderLaw) -> str:
     """The law and, of sentences, what they say."""
     if not isinstance(queries, Sentences):
         return words_of(queries)
@@ -308,10 +326,7 @@ def _result(
 ) -> FolderResult:
     notes = [UNEVEN] if entries is None else []
     if "auto_map" in job.config.entries:
-        notes.append(
-            "config.json names code of its own as auto_map; it was copied, not run, and the family "
-            "table speaks of transformers' own code"
-        )
+        notes.append(f"{OWN_CODE}, and the family table speaks of transformers' own code")
     if few := [one for one in records if one.rows is not None and one.rows < one.neurons_before]:
         listing = ", ".join(f"{one.name} ({one.rows} for {one.neurons_before})" for one in few)
         notes.append(

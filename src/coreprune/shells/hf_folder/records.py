@@ -1,7 +1,7 @@
 """What pruning a folder gives back: frozen records, and their JSON."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,24 @@ class FolderResult:
             versions=programs("torch"),
         )
         publish(self.to_json(), path, context=context, figures=figures)
+
+
+def result_from_json(document: Mapping[str, Any], *, source: Path, target: Path) -> FolderResult:
+    """A result as a folder's record tells it.
+
+    Args:
+        document: The record.
+        source: The folder that was pruned.
+        target: The folder that holds the record.
+
+    Returns:
+        What `FolderResult.to_json` was of.
+    """
+    names = {field.name for field in fields(FolderResult)} - {"source", "target"}
+    found = {name: document[name] for name in names}
+    found["blocks"] = tuple(record_from_json(entry) for entry in document["blocks"])
+    found |= {name: tuple(document[name]) for name in ("left_out", "notes")}
+    return FolderResult(source=source, target=target, **found)
 
 
 def record_from_json(entries: Mapping[str, Any]) -> BlockRecord:

@@ -35,13 +35,13 @@ class Vocabulary:
         ids: The tokens of texts, in the vocabulary's order. Shape (v,).
         before: The special tokens that begin every sequence.
         behind: Those that end it.
-        longest: How many tokens the model takes.
+        longest: How many tokens the model takes; None where its config does not say.
     """
 
     ids: Tensor
     before: tuple[int, ...]
     behind: tuple[int, ...]
-    longest: int
+    longest: int | None
 
 
 def vocabulary_of(folder: Path, model: Transformer) -> Vocabulary:
@@ -56,7 +56,7 @@ def vocabulary_of(folder: Path, model: Transformer) -> Vocabulary:
     """
     config = model.model.config
     size = int(config.vocab_size)
-    longest = getattr(config, "max_position_embeddings", None) or LONG
+    longest = getattr(config, "max_position_embeddings", None)
     tokenizer = tokenizer_of(folder)
     if tokenizer is None:
         special = {
@@ -100,11 +100,24 @@ def drawn_sequences(
 
     Yields:
         Ids. Shape (batch, l).
+
+    Raises:
+        ArgumentError: When the model takes no sequence so long, or has no such token.
     """
     own = vocabulary.ids
     ids = own if law.vocabulary is None else own[own < law.vocabulary]
     around = len(vocabulary.before) + len(vocabulary.behind)
-    most = vocabulary.longest - around
+    most = (vocabulary.longest or LONG) - around
+    if law.length is not None and vocabulary.longest is not None and law.length > most:
+        raise ArgumentError(
+            f"length must be at most the {most} tokens that the model takes beside the "
+            f"{around} special ones, got {law.length}; leave it out for lengths that fit"
+        )
+    if not len(ids):
+        raise ArgumentError(
+            f"vocabulary must leave some of the model's tokens, the least of which is "
+            f"{int(own.min())}, got {law.vocabulary}; leave it out for all"
+        )
     begin, end = (
         torch.tensor(part, dtype=torch.int64).expand(batch, -1)
         for part in (vocabulary.before, vocabulary.behind)

@@ -132,7 +132,7 @@ def modules_named(model: Transformer, names: Iterable[str]) -> dict[str, nn.Modu
         By those names.
 
     Raises:
-        UnsupportedModelError: With all names that mean no layer, or more than one.
+        UnsupportedModelError: With names that mean no layer, or more than one.
     """
     there = dict(model.model.named_modules())
     found: dict[str, nn.Module] = {}
@@ -144,9 +144,10 @@ def modules_named(model: Transformer, names: Iterable[str]) -> dict[str, nn.Modu
         else:
             strange.append(name)
     if strange:
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
         raise UnsupportedModelError(
-            f"transformers builds the model without layers of their own for {', '.join(strange)}; "
-            "leave out queries and repair, which run it"
+            f"transformers builds the model without layers of their own for "
+            f"{', '.join(strange[:3])}{more}; leave out queries and repair, which run it"
         )
     return found
 

@@ -12,7 +12,7 @@ Keep = float | Mapping[str, float]
 UNEVEN = (
     "widths differ from layer to layer, and the config has one number: from_pretrained does not "
     "read the folder, but coreprune.load(folder, into=model) does, into an instance of the "
-    "original's class"
+    "original's class, where that calls its tensors as the files do"
 )
 
 
@@ -91,12 +91,16 @@ def _width(block: Block, share: float, round_to: int) -> int:
         ArgumentError: When it has no such multiple.
     """
     if isinstance(round_to, bool) or not isinstance(round_to, int) or round_to < 1:
-        raise ArgumentError(f"round_to must be a whole number of at least 1, got {round_to!r}")
+        raise ArgumentError(
+            f"round_to must be a whole number of at least 1, got {round_to!r}; pass round_to=1 "
+            "for any width"
+        )
     if share == 1:
         return block.neurons
     if round_to > block.neurons:
         raise ArgumentError(
             f"round_to must be at most the {block.neurons} neurons of {block.name}, got {round_to}"
+            "; pass a smaller multiple, or round_to=1 for any width"
         )
     multiples = max(1, math.floor(share * block.neurons / round_to + 0.5))
     return min(block.neurons, multiples * round_to)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -197,7 +198,7 @@ def evaluated(node: "NodeProto", operands: Sequence[Tensor | float | None]) -> T
     count, rule = _RULES.get(node.op_type, (0, None))
     if rule is not None:
         given = [operand for operand in operands if operand is not None]
-        return rule(*map(_wide, given)) if len(given) == count == len(operands) else None
+        return rule(*given) if len(given) == count == len(operands) else None
     values = [operand for operand in operands if isinstance(operand, Tensor)]
     if len(values) != 1 or values[0] is not operands[0]:
         return None
@@ -211,19 +212,19 @@ def _wide(operand: Tensor | float) -> Tensor:
 
 
 _RULES: dict[str, tuple[int, Callable[..., Tensor]]] = {
-    "Add": (2, torch.add),
-    "Div": (2, torch.div),
+    "Add": (2, operator.add),
+    "Div": (2, operator.truediv),
     "Exp": (1, torch.exp),
-    "Less": (2, lambda left, right: torch.lt(left, right).double()),
-    "LessOrEqual": (2, lambda left, right: torch.le(left, right).double()),
+    "Less": (2, lambda left, right: (left < right).double()),
+    "LessOrEqual": (2, lambda left, right: (left <= right).double()),
     "Log": (1, torch.log),
-    "Max": (2, torch.maximum),
-    "Min": (2, torch.minimum),
-    "Mul": (2, torch.mul),
-    "Pow": (2, torch.pow),
+    "Max": (2, lambda left, right: torch.maximum(_wide(left), _wide(right))),
+    "Min": (2, lambda left, right: torch.minimum(_wide(left), _wide(right))),
+    "Mul": (2, operator.mul),
+    "Pow": (2, operator.pow),
     "Reciprocal": (1, torch.reciprocal),
     "Sqrt": (1, torch.sqrt),
-    "Sub": (2, torch.sub),
+    "Sub": (2, operator.sub),
     "Where": (3, lambda chosen, left, right: torch.where(chosen > 0, left, right)),
 }
 """Operators of numbers by how many they read."""

@@ -108,8 +108,8 @@ def _taken_apart(
     """
     held: dict[str, Held] = {}
     small = onnx_package().ModelProto()
-    _copy(model, small, without=("graph",))
-    _copy(model.graph, small.graph, without=("initializer", "node"))
+    copy_fields(model, small, without=("graph",))
+    copy_fields(model.graph, small.graph, without=("initializer", "node"))
     for tensor in model.graph.initializer:
         found = _apart(tensor, folder)
         if found is None:
@@ -127,8 +127,13 @@ def _taken_apart(
     return small, held
 
 
-def _copy(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
+def copy_fields(source: Any, target: Any, *, without: Collection[str]) -> None:  # noqa: ANN401 (messages)
     """Copy all fields of a message but some.
+
+    Args:
+        source: The message.
+        target: An empty one of the same kind.
+        without: The names of fields.
 
     Raises:
         FileFormatError: When a text is not UTF-8, which protobuf hands over as bytes.

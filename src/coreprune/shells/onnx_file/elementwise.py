@@ -113,13 +113,15 @@ def _longest(
     """
     output = node.output[0]
     tolerance = _FINE if _is_fine(node, view) else _COARSE
-    bases = list(spelled.known.get(output, {}).items())
-    found = [(base, spelled.member(curve, tolerance)) for base, curve in reversed(bases)]
-    exact = [(base, one.build) for base, one in found if one is not None and one.factor == 1]
-    if exact and (alone or exact[0][0] not in node.input):
-        return exact[0]
-    scaled = [(base, with_factor(one)) for base, one in reversed(found) if one is not None]
-    return scaled[0] if alone and scaled else None
+    nearest = None
+    for base, curve in reversed(spelled.known.get(output, {}).items()):
+        if not alone and base in node.input:
+            break  # the function that the node is known as
+        one = spelled.member(curve, tolerance)
+        if one is not None and one.factor == 1:
+            return base, one.build
+        nearest = (base, one) if one is not None else nearest
+    return (nearest[0], with_factor(nearest[1])) if alone and nearest is not None else None
 
 
 def _is_fine(node: "NodeProto", view: View) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coreprune.errors import FileFormatError
-from coreprune.shells.onnx_file.nodes import subgraphs_of
 from coreprune.shells.onnx_file.tensors import Bytes
 
 if TYPE_CHECKING:
@@ -47,9 +46,11 @@ def _held_by(node: "NodeProto") -> "Iterator[TensorProto]":
     for entry in node.attribute:
         if entry.HasField("t"):
             yield entry.t
+        if entry.HasField("g"):
+            yield from _tensors(entry.g)
         yield from entry.tensors
-    for inner in subgraphs_of(node):
-        yield from _tensors(inner)
+        for inner in entry.graphs:
+            yield from _tensors(inner)
 
 
 def mapped(tensor: "TensorProto", folder: Path) -> Bytes:

@@ -157,10 +157,9 @@ def _opaque(node: "NodeProto", view: View, book: Book, *, silent: set[str]) -> O
     label = node.name or (outputs[0] if outputs else operator_of(node))
     key = outputs[0] if outputs else label
     positions = {name: place for place, name in enumerate(node.input)}
+    reads = reads_of(node)
     entered = [
-        book.other(name, (key, positions.get(name, -1)))
-        for name in reads_of(node)
-        if name in view.fixed
+        book.other(name, (key, positions.get(name, -1))) for name in reads if name in view.fixed
     ]
     names = [name for name in entered if name is not None]
     for inner in subgraphs_of(node):
@@ -170,7 +169,7 @@ def _opaque(node: "NodeProto", view: View, book: Book, *, silent: set[str]) -> O
     return Opaque(
         name=label,
         operator=words_for(node, view),
-        inputs=tuple(name for name in names_of_values(reads_of(node), view) if name not in silent),
+        inputs=tuple(name for name in names_of_values(reads, view) if name not in silent),
         outputs=outputs,
         parameters=tuple(dict.fromkeys(names)),
     )

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 from coreprune.errors import ArgumentError
 from coreprune.shells.onnx_file.document import Document, declared
-from coreprune.shells.onnx_file.examples import Arrays, example_inputs, inputs_of_model
+from coreprune.shells.onnx_file.examples import (
+    Arrays,
+    example_inputs,
+    input_shapes,
+    inputs_of_model,
+)
 from coreprune.shells.onnx_file.packages import onnx_package
-from coreprune.shells.onnx_file.session import start
+from coreprune.shells.onnx_file.session import Session, start
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -56,20 +61,47 @@ def shaped(
     if strange:
         note = f"it cannot be run: its inputs {', '.join(strange)} are no tensors"
         return Shaped(shapes=inferred(document, {}), example={}, notes=(note,))
-    trials = []
-    for default in SIZES:
-        example = example_inputs(document, dimensions, seed=seed, default=default)
-        trial = shapes_for(document, example)
-        trials.append(trial)
-        if not trial.notes:
-            return trial
-        same = example_inputs(document, dimensions, seed=seed, default=default + 1)
-        if all(array.shape == same[name].shape for name, array in example.items()):
-            break  # no axis is open
-    return trials[0]
+    first, *others = _examples(document, dimensions, seed=seed)
+    found, session = _tried(document, first)
+    if session is None or not found.notes:
+        return found
+    runs = (example for example in others if _runs(session, example))
+    example = next(runs, None)
+    return found if example is None else _tried(document, example)[0]
 
 
-def shapes_for(document: Document, example: Arrays) -> Shaped:
+def guessed_sizes(document: Document, dimensions: Mapping[str, int] | None, example: Arrays) -> str:
+    """That axes other than the batch were open and of what size they were taken.
+
+    Args:
+        document: The model.
+        dimensions: What is known of open axes, as `shaped` takes it.
+        example: The inputs that were drawn.
+
+    Returns:
+        A note for people; empty where nothing was guessed.
+    """
+    one, other = (input_shapes(document, dimensions, default=size) for size in SIZES[:2])
+    guessed = [name for name in one if one[name] != other[name] and name in example]
+    if not guessed:
+        return ""
+    taken = ", ".join(f"{name} {'×'.join(map(str, example[name].shape))}" for name in guessed)
+    return (
+        f"axes that the file leaves open were taken as {taken}; pass example_inputs of the size "
+        "that it is used at"
+    )
+
+
+def _examples(
+    document: Document, dimensions: Mapping[str, int] | None, *, seed: int
+) -> list[Arrays]:
+    """Inputs of each of the usual sizes; of one where no axis is open."""
+    one, other = (input_shapes(document, dimensions, default=size) for size in SIZES[:2])
+    sizes = SIZES if one != other else SIZES[:1]
+    return [example_inputs(document, dimensions, seed=seed, default=size) for size in sizes]
+
+
+def _tried(document: Document, example: Arrays) -> tuple[Shaped, Session | None]:
     """The shapes of a model's values for given inputs.
 
     Args:
@@ -77,19 +109,30 @@ def shapes_for(document: Document, example: Arrays) -> Shaped:
         example: An array for each input.
 
     Returns:
-        The shapes; with a note where the model cannot be run on the example.
+        The shapes, with a note where the model cannot be run on the example; and what was run, if
+        anything could be.
     """
-    sizes = {name: tuple(array.shape) for name, array in example.items()}
-    shapes = inferred(document, sizes)
+    shapes = inferred(document, {name: tuple(array.shape) for name, array in example.items()})
     missing = [name for name in _made(document.model) if name not in shapes]
-    if not missing:
-        return Shaped(shapes=shapes, example=example)
+    session = None
+    told: Arrays = {}
+    notes = []
     try:
-        told = start(document, exposed=missing, once=True).run(example)
+        if missing:
+            session = start(document, exposed=missing, once=True)
+            told = session.run(example)
     except ArgumentError as reason:
-        return Shaped(shapes=shapes, example=example, notes=(str(reason),))
+        notes.append(str(reason))
     shapes |= {name: tuple(array.shape) for name, array in told.items() if hasattr(array, "shape")}
-    return Shaped(shapes=shapes, example=example)
+    return Shaped(shapes=shapes, example=example, notes=tuple(notes)), session
+
+
+def _runs(session: Session, example: Arrays) -> bool:
+    try:
+        session.run(example)
+    except ArgumentError:
+        return False
+    return True
 
 
 def _made(model: "ModelProto") -> Iterable[str]:
@@ -127,7 +170,7 @@ def _bind(model: "ModelProto", name: str, sizes: Shape) -> None:
 
 def _shape_of(entry: "ValueInfoProto") -> Shape | None:
     tensor = entry.type.tensor_type
-    if not entry.type.HasField("tensor_type") or not tensor.HasField("shape"):
+    if not tensor.HasField("shape"):
         return None
     sizes = [axis.dim_value if axis.HasField("dim_value") else -1 for axis in tensor.shape.dim]
     return tuple(sizes) if min(sizes, default=0) >= 0 else None

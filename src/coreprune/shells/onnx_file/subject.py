@@ -25,7 +25,7 @@ from coreprune.shells.onnx_file.open_batch import with_open_batch
 from coreprune.shells.onnx_file.postcondition import violation
 from coreprune.shells.onnx_file.rendition.rendering import Rendition, rendition_of
 from coreprune.shells.onnx_file.session import Session, start, tensor_of
-from coreprune.shells.onnx_file.shapes import shaped
+from coreprune.shells.onnx_file.shapes import guessed_sizes, shaped
 from coreprune.shells.onnx_file.tables import tables_of
 from coreprune.shells.onnx_file.view import view_of
 from coreprune.shells.responses import Seen, output_metrics
@@ -274,6 +274,8 @@ def open_file(path: str | Path | Document, examples: Any = None) -> Subject:  # 
     given = None if examples is None else dict(_named(document, examples))
     sizes = None if given is None else dict(_open_sizes(document, given))
     found = shaped(document, sizes)
+    if guessed := guessed_sizes(document, sizes, found.example):
+        found = replace(found, notes=(*found.notes, guessed))
     example = {**found.example, **(given or {})}
     names = tuple(entry.name for entry in inputs_of_model(document))
     known = [name for name in names if name in example]

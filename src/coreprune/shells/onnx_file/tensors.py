@@ -73,10 +73,10 @@ class Held:
 def held_from_proto(proto: "TensorProto", name: str) -> Held | None:
     """A message's tensor with its own copy of the entries; None for entries that are packed."""
     if proto.HasField("raw_data"):
-        data = np.array(np.frombuffer(proto.raw_data, dtype=np.uint8))
+        data = np.frombuffer(bytearray(proto.raw_data), dtype=np.uint8)
     elif proto.data_type in TYPES:
         array = onnx_package().numpy_helper.to_array(proto)
-        data = np.array(np.frombuffer(array.tobytes(), dtype=np.uint8))
+        data = np.frombuffer(bytearray(array.tobytes()), dtype=np.uint8)
     else:
         return None
     return Held(name=name, kind=proto.data_type, shape=tuple(proto.dims), data=data)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from coreprune.errors import ArgumentError
-from coreprune.shells.onnx_file.document import SMALL, Document
+from coreprune.shells.onnx_file.document import SMALL, Document, copy_fields
 from coreprune.shells.onnx_file.packages import onnx_package
 from coreprune.shells.onnx_file.tensors import Held
 
@@ -67,6 +67,15 @@ def check_target(document: Document, path: Path) -> None:
     for source in (document.path, *document.files):
         if source is not None and path.exists() and source.exists() and path.samefile(source):
             raise ArgumentError(f"output {path} is the original; name another file")
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that cannot take a file.
+
+    Raises:
+        ArgumentError: Naming it and the way out.
+    """
     if path.is_dir():
         raise ArgumentError(f"output {path} is a folder; name a file in it")
     if not path.parent.is_dir():
@@ -84,8 +93,7 @@ def write_message(document: Document, stream: BinaryIO) -> None:
     """
     onnx = onnx_package()
     outer = onnx.ModelProto()
-    outer.CopyFrom(document.model)
-    outer.ClearField("graph")
+    copy_fields(document.model, outer, without=("graph",))
     graph = document.model.graph.SerializeToString()
     heads = [_entry(held) for held in document.tensors.values()]
     total = len(graph)

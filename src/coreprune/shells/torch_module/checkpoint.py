@@ -19,6 +19,7 @@ from coreprune.shells.torch_module.files import read_safetensors
 from coreprune.shells.torch_module.modules import check_shaped
 
 _WRAPPERS = ("module.", "_orig_mod.")
+_FILES = (".onnx", ".safetensors", ".pt", ".pth")
 _NESTED = ("state_dict", "model_state_dict", "model")
 
 
@@ -34,6 +35,8 @@ def build(factory: str) -> nn.Module:
     Raises:
         ArgumentError: When it cannot be imported, raises, or makes something else.
     """
+    if ":" not in factory:
+        _check_no_path(factory)
     make = imported(factory, argument="MODEL")
     try:
         model = make()
@@ -47,6 +50,21 @@ def build(factory: str) -> nn.Module:
             f"MODEL {factory} made a {type(model).__name__}; it must return a torch.nn.Module"
         )
     return model
+
+
+def _check_no_path(name: str) -> None:
+    """Refuse what looks like a path.
+
+    Raises:
+        ArgumentError: With all that MODEL can be.
+    """
+    known = Path(name).exists()
+    if known or "/" in name or "\\" in name or Path(name).suffix in _FILES:
+        found = "is no model that can be read" if known else "does not exist"
+        raise ArgumentError(
+            f"MODEL {name} {found}; give an .onnx file, a Hugging Face folder, or "
+            "package.module:factory"
+        )
 
 
 def imported(name: str, *, argument: str) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -98,8 +99,21 @@ def _export(
                 )
                 return program.run_decompositions({}), ""
         except Exception as reason:  # noqa: BLE001 (tracing runs the user's code: anything may come)
-            note = note or f"{type(reason).__name__}: {first_line(reason)}"
+            note = note or f"{type(reason).__name__}: {in_words(reason)}"
     return None, note
+
+
+def in_words(reason: BaseException) -> str:
+    """Torch's reason, in one line; of an output that it cannot open with the way out."""
+    line = first_line(reason)
+    unknown = re.search(r"Found <class '([^']+)'> in output, which is not a known type", line)
+    if unknown is None:
+        return line
+    kind = unknown[1]
+    return (
+        f"it gives a {kind}, which torch cannot open; where that is a dataclass call "
+        f'torch.export.register_dataclass({kind.rpartition(".")[2]}, serialized_type_name="{kind}")'
+    )
 
 
 HELD = "coreprune_held"

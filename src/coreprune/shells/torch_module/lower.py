@@ -44,6 +44,7 @@ from coreprune.shells.torch_module.spatial import (
     takes_extremes,
 )
 from coreprune.shells.torch_module.tensors import canonical_names, tensors_of
+from coreprune.shells.torch_module.terms import function_with, is_of_neurons
 
 _BATCH_NORM = "_native_batch_norm_legit_no_training"
 # A batch normalisation yields a tuple: its getitem is lowered in its place.
@@ -64,6 +65,7 @@ def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
     nodes: list[Node] = []
     inputs: set[str] = set()
     outputs: set[str] = set()
+    handed_on: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
     notes = []
     for part in parts:
@@ -74,6 +76,8 @@ def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
         nodes.extend(lowering.nodes())
         if not part.prefix:  # what enters a part of the network comes from the rest of it
             inputs |= lowering.inputs
+        else:
+            handed_on |= lowering.outputs
         outputs |= lowering.outputs
         shapes |= lowering.shapes
     if any(part.prefix and part.program is not None for part in parts):
@@ -90,6 +94,7 @@ def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
         shapes=shapes,
         parameters=tensors_of(model),
         notes=tuple(note for note in notes if note),
+        handed_on=frozenset(handed_on),
     )
 
 
@@ -183,6 +188,7 @@ class _Lowering:
             return self._layout(node)
         return (
             self._elementwise(node)
+            or self._with_term(node)
             or self._pool(node)
             or self._concat(node)
             or self._merge(node)
@@ -314,6 +320,28 @@ class _Lowering:
             input=self._value(_arguments(node)[0]),
             output=self._value(node),
             build=build,
+        )
+
+    def _with_term(self, node: fx.Node) -> Elementwise | None:
+        """A sum or product with a parameter or buffer that has one entry, or one a neuron."""
+        operands = _arguments(node)
+        places = [place for place, one in enumerate(operands) if self._is_parameter(one)]
+        build = function_with(name_of(node), places[0]) if len(places) == 1 else None
+        if build is None or len(operands) != 2 or node.kwargs:
+            return None
+        constant, source = operands[places[0]], operands[1 - places[0]]
+        if not self._is_value(source) or not node.meta["val"].is_floating_point():
+            return None
+        shape = source.meta["val"].shape
+        if node.meta["val"].shape != shape or not is_of_neurons(constant.meta["val"].shape, shape):
+            return None
+        key = self._parameter(constant)
+        return Elementwise(
+            name=affine_name(key, None),
+            input=self._value(source),
+            output=self._value(node),
+            build=build,
+            parameters=(key,),
         )
 
     def _concat(self, node: fx.Node) -> Concat | None:

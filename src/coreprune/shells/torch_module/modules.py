@@ -5,8 +5,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils import _pytree as pytree
 
 from coreprune.errors import ArgumentError, UnsupportedModelError
+from coreprune.shells.calls import first_line
 from coreprune.shells.torch_module.tensors import tensors_of
 
 _SIZES = {
@@ -45,13 +48,30 @@ def copied(model: nn.Module) -> nn.Module:
         )
     check_shaped(model)
     try:
-        clone = copy.deepcopy(model)
+        clone = copy.deepcopy(model, {id(tensor): tensor.detach() for tensor in _left_over(model)})
     except Exception as reason:
         raise UnsupportedModelError(
-            f"{type(model).__name__} cannot be deep-copied ({reason}); detach the tensors it keeps "
-            "as plain attributes, or register them as buffers"
+            f"{type(model).__name__} cannot be deep-copied ({first_line(reason)}); detach the "
+            "tensors that objects which it keeps hold, or register them as buffers"
         ) from reason
     return clone
+
+
+def _left_over(model: nn.Module) -> list[Tensor]:
+    """What forward passes and traces left in plain attributes, which torch does not copy."""
+    kept = [
+        value
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if name not in {"_parameters", "_buffers", "_modules"}
+    ]
+    leaves = pytree.tree_leaves(kept)
+    return [one for one in leaves if isinstance(one, Tensor) and _is_fixed(one)]
+
+
+def _is_fixed(tensor: Tensor) -> bool:
+    """Whether `copy.deepcopy` refuses a tensor: it has a history, or is a stand-in of a trace."""
+    return isinstance(tensor, FakeTensor) or not tensor.is_leaf
 
 
 def check_shaped(model: nn.Module) -> None:

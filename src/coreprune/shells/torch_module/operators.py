@@ -18,6 +18,8 @@ CASTS = frozenset({"_to_copy", "to"})
 RESHAPES = frozenset({
     "_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view",
 })  # fmt: skip
+_PARTS = "a split into parts (chunk, split, glu)"
+_PRODUCT = "a product of matrices (only torch.nn.functional.linear is read as a layer)"
 READABLE = {
     "_native_batch_norm_legit": "a batch normalisation without running statistics",
     "batch_norm": "a batch normalisation without running statistics",
@@ -39,6 +41,17 @@ READABLE = {
         "a linear layer whose weight is computed from other tensors (fold parametrisations "
         "first: torch.nn.utils.parametrize.remove_parametrizations)"
     ),
+    "addmm": _PRODUCT,
+    "baddbmm": _PRODUCT,
+    "bmm": _PRODUCT,
+    "einsum": "an einsum",
+    "glu": _PARTS,
+    "linalg_vector_norm": "a norm over its entries",
+    "matmul": _PRODUCT,
+    "mm": _PRODUCT,
+    "split": _PARTS,
+    "split_with_sizes": _PARTS,
+    "unbind": _PARTS,
     "_weight_norm": "a weight normalisation",
     "lstm": "an LSTM",
     "native_layer_norm": "a layer normalisation",

@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.shells.calls import Call, first_line, other_batch
 from coreprune.shells.outputs import leaves_of
-from coreprune.shells.torch_module.export import quiet
+from coreprune.shells.torch_module.export import in_words, quiet
 from coreprune.shells.torch_module.modules import copied
 from coreprune.shells.torch_module.running import check_runs, run
 
@@ -57,13 +57,13 @@ def program_of(model: nn.Module, call: Call, *, dynamic_shapes: Any = None) -> P
         UnsupportedModelError: When torch cannot export the module.
     """
     working = copied(model).eval()
-    check_runs(working, call)
+    check_runs(copied(working), call)
     exported = None if dynamic_shapes is not None else _of_any_batch(working, call)
     calls = (call,) if exported is None else (call, other_batch(call))
     return Program(
         exported=exported or _exported(working, call, dynamic_shapes),
         calls=calls,
-        expected=tuple(run(working, one) for one in calls),
+        expected=tuple(_ran(working, one) for one in calls),
     )
 
 
@@ -84,9 +84,15 @@ def save_program(model: nn.Module, call: Call, path: Path, *, dynamic_shapes: An
     program = program_of(model, call, dynamic_shapes=dynamic_shapes)
 
     def write(staged: Path) -> Evaluate:
-        torch.export.save(program.exported, staged)
-        module = torch.export.load(staged).module()
-        return lambda one: run(module, one)
+        try:
+            torch.export.save(program.exported, staged)
+            module = torch.export.load(staged).module()
+        except Exception as reason:
+            raise UnsupportedModelError(
+                f"torch.export cannot write {type(model).__name__} ({first_line(reason)}); "
+                "save the weights with result.save, or use result.to_onnx"
+            ) from reason
+        return lambda one: _ran(module, one)
 
     write_checked(path, program, write)
 
@@ -143,7 +149,7 @@ def _exported(module: nn.Module, call: Call, dynamic_shapes: Any) -> ExportedPro
             )
     except Exception as reason:
         raise UnsupportedModelError(
-            f"torch.export cannot trace {type(module).__name__} ({first_line(reason)}); "
+            f"torch.export cannot trace {type(module).__name__} ({in_words(reason)}); "
             "save the weights with result.save and export the parts that can be traced"
         ) from reason
 
@@ -159,12 +165,22 @@ def _of_any_batch(module: nn.Module, call: Call) -> ExportedProgram | None:
         if len(tensor) == len(batched[0]):
             shapes[tensor] = {0: Dim.AUTO}
     try:
-        run(module, twice)
+        _ran(module, twice)
         program = _exported(module, twice, shapes)
-        run(program.module(), call)  # torch may have fixed the size after all
+        _ran(program.module(), call)  # torch may have fixed the size after all
     except Exception:  # noqa: BLE001 (the user's code runs: anything may come)
         return None
     return program
+
+
+def _ran(module: nn.Module, call: Call) -> Any:  # noqa: ANN401
+    """What a module gives; the buffers that the call changed are as they were."""
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    output = run(module, call)
+    with torch.no_grad():
+        for buffer, kept in before:
+            buffer.copy_(kept)
+    return output
 
 
 def _check_same(obtained: Sequence[Any], expected: Sequence[Any], path: Path) -> None:
@@ -173,10 +189,12 @@ def _check_same(obtained: Sequence[Any], expected: Sequence[Any], path: Path) ->
     Raises:
         UnsupportedModelError: With the largest difference.
     """
-    left, right = (
-        [leaf for leaf in leaves_of(outputs) if isinstance(leaf, Tensor)]
-        for outputs in (list(obtained), list(expected))
-    )
+    left, right = _numbers(obtained), _numbers(expected)
+    if len(left) < len(right):  # a file may lack the plain numbers among the outputs
+        left, right = (
+            [leaf for leaf in leaves_of(outputs) if isinstance(leaf, Tensor)]
+            for outputs in (list(obtained), list(expected))
+        )
     problem = f"{len(left)} tensors for {len(right)}" if len(left) != len(right) else ""
     for own, wanted in zip(left, right, strict=False):
         problem = problem or _difference(own, wanted)
@@ -185,6 +203,12 @@ def _check_same(obtained: Sequence[Any], expected: Sequence[Any], path: Path) ->
             f"the exported program does not give the module's outputs ({problem}), so {path} was "
             "not written; export model.float().eval(), or report the layer that differs to torch"
         )
+
+
+def _numbers(outputs: Sequence[Any]) -> list[Tensor]:
+    """Tensors and plain numbers, which a file may give as tensors, as tensors."""
+    known = [one for one in leaves_of(list(outputs)) if isinstance(one, Tensor | int | float)]
+    return [torch.as_tensor(one) for one in known]
 
 
 def _difference(own: Tensor, wanted: Tensor) -> str:
