@@ -1,5 +1,6 @@
-"""What `import coreprune` adds to torch's own import."""
+"""What coreprune adds to torch's own import, and how long its program takes to show its help."""
 
+import os
 import subprocess
 import sys
 
@@ -7,20 +8,28 @@ _SNIPPET = """
 import time
 import torch
 start = time.perf_counter()
-import coreprune
+import coreprune.public
 print(time.perf_counter() - start)
 """
 
 
-def main() -> float:
+_HELP = """
+import sys
+sys.argv = ["coreprune", "--help"]
+from coreprune.cli import main
+main()
+"""
+
+
+def main() -> tuple[float, float]:
     """Print the least of several fresh interpreters.
 
     Returns:
-        It.
+        The seconds of the import, and the processor seconds of the help.
     """
-    least = seconds()
-    print(f"import coreprune after torch: {least:.3f} s")
-    return least
+    least, shown = seconds(), processor_seconds_of_help()
+    print(f"import coreprune after torch: {least:.3f} s; coreprune --help: {shown:.3f} s")
+    return least, shown
 
 
 def seconds(repeats: int = 5) -> float:
@@ -30,3 +39,16 @@ def seconds(repeats: int = 5) -> float:
         for _ in range(repeats)
     )
     return min(float(run.stdout) for run in runs)
+
+
+def processor_seconds_of_help(repeats: int = 5) -> float:
+    """The least processor time of fresh interpreters that print `coreprune --help`."""
+    return min(_help() for _ in range(repeats))
+
+
+def _help() -> float:
+    before = os.times()
+    subprocess.run([sys.executable, "-c", _HELP], capture_output=True, check=True)
+    after = os.times()
+    user = after.children_user - before.children_user
+    return user + after.children_system - before.children_system

@@ -44,10 +44,11 @@ RANKS = {
     "folder_repair": 9,
     "verification": 9,
     "folder_prune_repair": 9.5,
-    "": 10,  # the public names
-    "demo": 11,
-    "commands": 12,
-    "cli": 13,
+    "public": 10,
+    "": 11,  # has the public names
+    "demo": 12,
+    "commands": 13,
+    "cli": 14,
 }
 """A module imports its own package and those of lower rank; what is not named here is on top."""
 FOREIGN_TO_CORE = {

@@ -28,7 +28,7 @@ LENET = "coreprune.demo:LeNet300100"
 def run(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
     """The program's exit code, standard output and standard error."""
     monkeypatch.setattr(sys, "argv", ["coreprune", *map(str, arguments)])
-    monkeypatch.setattr(terminal.out, "file", None)
+    monkeypatch.setattr(terminal.out, "_file", None)
     with pytest.raises(SystemExit) as stop:
         cli.main()
     captured = capsys.readouterr()

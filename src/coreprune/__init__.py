@@ -1,99 +1,47 @@
 """Smaller ordinary networks from trained ones, without data, with a proven error."""
 
-from coreprune.budget import Budget
-from coreprune.certify import certify
-from coreprune.compare import compare
-from coreprune.core import activations
-from coreprune.core.coreset import layer_coreset, neuron_coreset
-from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
-from coreprune.finetune import Finetuned, Finetuning, finetune
-from coreprune.folder_repair import FolderRepaired, repair_folder
-from coreprune.inspection import inspect
-from coreprune.loading import load
-from coreprune.pricing import curve
-from coreprune.prune import prune
-from coreprune.queries.ball import Ball
-from coreprune.queries.batch_norm import BatchNormMatched
-from coreprune.queries.box import Box
-from coreprune.queries.dead_leaves import DeadLeaves
-from coreprune.queries.ellipsoid import Ellipsoid
-from coreprune.queries.gaussian import Gaussian
-from coreprune.queries.impressions import Impressions
-from coreprune.queries.normalised import BehindNorms
-from coreprune.queries.samples import Samples
-from coreprune.queries.sentences import Sentences
-from coreprune.queries.sphere import Sphere
-from coreprune.queries.tokens import Tokens
-from coreprune.records import (
-    Certified,
-    CertifiedGroup,
-    Comparison,
-    GroupRecord,
-    Inspection,
-    LayerRecord,
-    RepairRecord,
-    WholeRecord,
-)
-from coreprune.repair import Repair, Repaired, repair
-from coreprune.result import PruneResult
-from coreprune.shells.hf_folder.inspect_folder import BlockView, FolderInspection, inspect_folder
-from coreprune.shells.hf_folder.prune_folder import prune_folder
-from coreprune.shells.hf_folder.records import BlockRecord, FolderResult
-from coreprune.shells.hf_folder.verify_folder import FolderVerification, verify_folder
-from coreprune.sizes.curve import CurvePoint
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "ArgumentError",
-    "Ball",
-    "BatchNormMatched",
-    "BehindNorms",
-    "BlockRecord",
-    "BlockView",
-    "Box",
-    "Budget",
-    "Certified",
-    "CertifiedGroup",
-    "Comparison",
-    "CurvePoint",
-    "DeadLeaves",
-    "Ellipsoid",
-    "FileFormatError",
-    "Finetuned",
-    "Finetuning",
-    "FolderInspection",
-    "FolderRepaired",
-    "FolderResult",
-    "FolderVerification",
-    "Gaussian",
-    "GroupRecord",
-    "Impressions",
-    "Inspection",
-    "LayerRecord",
-    "PruneResult",
-    "Repair",
-    "RepairRecord",
-    "Repaired",
-    "Samples",
-    "Sentences",
-    "Sphere",
-    "Tokens",
-    "UnsupportedModelError",
-    "WholeRecord",
-    "activations",
-    "certify",
-    "compare",
-    "curve",
-    "finetune",
-    "inspect",
-    "inspect_folder",
-    "layer_coreset",
-    "load",
-    "neuron_coreset",
-    "prune",
-    "prune_folder",
-    "repair",
-    "repair_folder",
-    "verify_folder",
-]
+if TYPE_CHECKING:
+    from coreprune.public import *  # noqa: F403 (the names are listed there)
 
 __version__ = "0.1.0"
+
+
+class _Package(ModuleType):
+    """This package: its public names are loaded when the first of them is asked for.
+
+    With them comes torch, which takes a second: too long for `coreprune --help`.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        """A public name or a submodule that nothing has asked for yet.
+
+        Raises:
+            AttributeError: When there is neither.
+        """
+        if not name.startswith("_") or name == "__all__":
+            public = importlib.import_module("coreprune.public")
+            if name == "__all__" or name in public.__all__:
+                self.__dict__[name] = getattr(public, name)
+            if name in self.__dict__:  # or loading has bound the submodule
+                return self.__dict__[name]
+        message = f"module {self.__name__!r} has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=self)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Keep `coreprune.prune` the function, whoever imports the file `prune.py` of that name."""
+        if isinstance(value, ModuleType) and value.__name__ == f"{self.__name__}.{name}":
+            value = getattr(value, name, value)
+        super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        """What is loaded and what can be."""
+        public = importlib.import_module("coreprune.public")
+        return sorted({*super().__dir__(), *public.__all__})
+
+
+sys.modules[__name__].__class__ = _Package

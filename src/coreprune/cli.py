@@ -1,31 +1,55 @@
 """The program: its commands, its exit codes, and a refusal in one line."""
 
+import importlib
 import io
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 import coreprune
-from coreprune.commands.demo import demo
-from coreprune.commands.inspect import inspect
 from coreprune.commands.option_words import in_options
-from coreprune.commands.prune import prune
-from coreprune.commands.report import report
-from coreprune.commands.terminal import complain
-from coreprune.commands.verify import verify
 from coreprune.errors import ArgumentError, FileFormatError, UnsupportedModelError
 
-COMMANDS: tuple[Callable[..., None], ...] = (inspect, prune, report, verify, demo)
-"""In the order of the help."""
+COMMANDS = {
+    "inspect": "List every layer with the neurons that can be cut, "
+    "or the reason why it stays whole.",
+    "prune": "Write a smaller network into a new directory, or a smaller .onnx file or folder.",
+    "report": "Write the report of a network that was saved; its record is all that is read.",
+    "verify": "Prove again how far the pruned network can be off, attack it, "
+    "check what was stored.",
+    "demo": "Train LeNet-300-100 on real digits, prune 90 % of it without data, "
+    "compare the methods.",
+}
+"""First lines of their docstrings, in the order of the help, which does not wait for imports."""
+
+
+class _Command(TyperCommand):
+    """A command that imports its module, and torch with it, when its options are asked for."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 (typer's own types are private)
+        """Asked for before a call and before its own help, not for the list of commands."""
+        if not self.params:
+            alone = typer.Typer(add_completion=False)
+            module = importlib.import_module(f"coreprune.commands.{self.name}")
+            alone.command()(getattr(module, str(self.name)))
+            made = typer.main.get_command(alone)
+            self.params, self.callback = made.params, made.callback
+        return super().get_params(ctx)
+
+
+def _not_imported() -> None:
+    """Stands for a command until its module is imported."""
+
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in COMMANDS:
-    app.command(help=(command.__doc__ or "").partition("\n")[0])(command)
+for name, summary in COMMANDS.items():
+    app.command(name, cls=_Command, help=summary)(_not_imported)
 
 
 def main() -> None:
@@ -36,6 +60,8 @@ def main() -> None:
         with _quiet():
             app()
     except (ArgumentError, FileFormatError, UnsupportedModelError) as refusal:
+        from coreprune.commands.terminal import complain  # rich takes longer than the help
+
         complain(f"coreprune: {in_options(str(refusal), _long_options(sys.argv[1:]))}")
         sys.exit(1)
 
@@ -60,9 +86,9 @@ def _quiet() -> Iterator[None]:
 
 def _long_options(words: Sequence[str]) -> Iterator[str]:
     """Of the command that was typed."""
-    commands = typer.main.get_group(app).commands
-    typed = next((commands[word] for word in words if word in commands), None)
-    for parameter in typed.params if typed else ():
+    program = typer.main.get_group(app)
+    typed = next((program.commands[word] for word in words if word in program.commands), None)
+    for parameter in typed.get_params(typer.Context(program)) if typed else ():
         yield from (option for option in parameter.opts if option.startswith("--"))
 
 

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coreprune.report.axes import Axis, by_powers, from_zero
@@ -31,6 +31,7 @@ def test_far_spread_values_take_powers():
 
 
 @given(st.lists(positive, min_size=1))
+@example([999_999_999_999.998])
 def test_every_value_lies_on_the_axis_in_its_order(values):
     for axis in (from_zero(values, start=0, end=100), by_powers(values, start=0, end=100)):
         assert axis.low <= min(values) * (1 + 1e-9)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 SPREAD = 50
 """Times the middle value: where the largest is beyond that, an axis goes by powers of ten."""
 
-
 _STEPS = (1, 2, 5)
 
 
@@ -68,13 +67,19 @@ def by_powers(values: Iterable[float], *, start: float, end: float) -> Axis:
 
 
 def _rounded_down(value: float) -> float:
-    power = 10.0 ** math.floor(math.log10(value))
+    power = _power_below(value)
     return max(step * power for step in _STEPS if step * power <= value)
 
 
 def _rounded_up(value: float) -> float:
-    power = 10.0 ** math.floor(math.log10(value))
+    power = _power_below(value)
     return min(step * power for step in (*_STEPS, 10) if step * power >= value)
+
+
+def _power_below(value: float) -> float:
+    """The largest power of ten that is not above; logarithms of numbers just below one round up."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return power if power <= value else power / 10
 
 
 def _even(low: float, high: float, most: int) -> Iterator[float]:
