@@ -75,6 +75,37 @@ def test_a_run_stopped_while_copying_goes_on(source, tmp_path):
     assert contents(tmp_path / "small") == contents(tmp_path / "once")
 
 
+def test_a_run_stopped_when_its_target_had_just_appeared_leaves_nothing_in_the_way(
+    source, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(staging.shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prune_folder(source, tmp_path / "small", keep=0.5)
+    whole = contents(tmp_path / "small")
+    shutil.rmtree(tmp_path / "small")
+    prune_folder(source, tmp_path / "small", keep=0.5)
+    assert contents(tmp_path / "small") == whole
+
+
+def test_what_a_stopped_removal_leaves_is_not_taken_up(source, tmp_path, monkeypatch):
+    prune_folder(source, tmp_path / "once", keep=0.5)
+    stopped(source, tmp_path / "small", at=("pruning blocks", 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(staging.shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prune_folder(source, tmp_path / "small", keep=0.25)  # another wish begins anew
+    prune_folder(source, tmp_path / "small", keep=0.5)
+    assert contents(tmp_path / "small") == contents(tmp_path / "once")
+
+
+def interrupted(root, **_):
+    # the shards are gone, the journal is not
+    for path in (root / "folder").glob("*.safetensors"):
+        path.unlink()
+    raise KeyboardInterrupt
+
+
 def test_a_journal_that_was_cut_short_counts_to_its_last_whole_line(source, tmp_path, cut_blocks):
     stopped(source, tmp_path / "small", at=("pruning blocks", 1))
     journal = tmp_path / ".small.coreprune" / "journal.jsonl"

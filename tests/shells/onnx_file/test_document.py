@@ -4,6 +4,7 @@ from shells.onnx_file.graphs import document, helper, model, node, numbers, onnx
 
 from coreprune.errors import FileFormatError
 from coreprune.shells.onnx_file.document import from_model, opset_of, read
+from coreprune.shells.onnx_file.nodes import attribute
 
 
 def layer(rows=64, columns=32):
@@ -86,6 +87,12 @@ def test_text_that_is_no_text_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"producer", b"produc\xf0r"))
     with pytest.raises(FileFormatError, match="producer_name is no UTF-8 text"):
         read(path)
+
+
+def test_an_attribute_that_is_no_text_is_read_with_marks_in_its_place():
+    attribute_of = node("Conv", "x w", "y", auto_pad="SAME_UPPER")
+    attribute_of.attribute[0].s = b"SAM\xd3"
+    assert attribute(attribute_of, "auto_pad") == "SAM\ufffd"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -100,6 +100,7 @@ class Staging:
         self.root = place_beside(target)
         self.folder = self.root / "folder"
         self.journal = self.root / "journal.jsonl"
+        self.planned = self.root / "plan.json"
         with writing(self.target):
             self._open(json.dumps(plan, sort_keys=True, indent=1))
         self.shards_done: set[str] = set()
@@ -111,12 +112,12 @@ class Staging:
                 self.blocks_done[entry["block"]] = entry["record"]
 
     def _open(self, plan: str) -> None:
-        planned = self.root / "plan.json"
-        if not planned.is_file() or planned.read_text(encoding="utf-8") != plan:
+        known = self.planned.is_file() and self.planned.read_text(encoding="utf-8") == plan
+        if not known or not self.folder.is_dir():  # it appeared as the target, and only then died
             if self.root.exists():
-                shutil.rmtree(self.root)
+                self._remove()
             self.folder.mkdir(parents=True)
-            planned.write_text(plan, encoding="utf-8")
+            self.planned.write_text(plan, encoding="utf-8")
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         """What the journal says; a last line that was cut short is struck out."""
@@ -157,7 +158,13 @@ class Staging:
 
     def discard(self) -> None:
         """Remove all that was written."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        with suppress(OSError):
+            self._remove()
+
+    def _remove(self) -> None:
+        """The plan goes first: without it nobody takes up what is left when this is stopped."""
+        self.planned.unlink(missing_ok=True)
+        shutil.rmtree(self.root)
 
     def begin_shard(self, name: str, shard: Shard, after: Layout) -> None:
         """Write a shard's header and copy what is not cut.
@@ -226,7 +233,7 @@ class Staging:
             if self.target.is_dir():
                 self.target.rmdir()  # empty, or it would have been refused
             self.folder.replace(self.target)
-            shutil.rmtree(self.root, ignore_errors=True)
+        self.discard()
 
 
 def _copy(source: BinaryIO, file: BinaryIO, size: int) -> None:

@@ -22,7 +22,7 @@ def attribute(node: "NodeProto", name: str, default: Any = None) -> Any:  # noqa
     for entry in node.attribute:
         if entry.name == name:
             value = onnx_package().helper.get_attribute_value(entry)
-            return value.decode() if isinstance(value, bytes) else value
+            return value.decode(errors="replace") if isinstance(value, bytes) else value
     return default
 
 
