@@ -58,7 +58,9 @@ CONVOLUTIONAL: dict[str, Case] = {
     "channels normalised behind": _between(nn.SiLU, lambda: norm(8), passengers=("m1",)),
     "channels with slopes": _between(lambda: nn.PReLU(8), passengers=("m0",)),
     "channels with factors": _between(
-        lambda: Stretched(8, 1, 1), nn.ReLU, passengers=("m0.factor", "m0.term", "m0.start")
+        lambda: Stretched(8, 1, 1),
+        nn.ReLU,
+        passengers=("m0.factor", "m0.term", "m0.start", "m0.rest"),
     ),
     "kernels of their own": _between(
         nn.ReLU6,

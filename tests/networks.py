@@ -98,9 +98,10 @@ class Stretched(nn.Module):
         self.factor = nn.Parameter(torch.empty(shape).uniform_(0.5, 1.5))
         self.term = nn.Parameter(torch.randn(shape))
         self.register_buffer("start", torch.randn(shape))
+        self.register_buffer("rest", torch.randn(shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.start - (self.factor * x + self.term)
+        return self.start - (self.factor * x + self.term) - self.rest
 
 
 def _riding(*middle: Callable[[], nn.Module], **options: Any) -> Case:
@@ -316,10 +317,10 @@ CASES: dict[str, Case] = {
     "PReLU": _riding(nn.PReLU, passengers=("m0",)),
     "PReLU a neuron": _riding(lambda: slopes(12), passengers=("m0",)),
     "factors a neuron": _riding(
-        lambda: Stretched(12), nn.ReLU, passengers=("m0.factor", "m0.term", "m0.start")
+        lambda: Stretched(12), nn.ReLU, passengers=("m0.factor", "m0.term", "m0.start", "m0.rest")
     ),
     "factors for all": _riding(
-        nn.GELU, lambda: Stretched(1), passengers=("m1.factor", "m1.term", "m1.start")
+        nn.GELU, lambda: Stretched(1), passengers=("m1.factor", "m1.term", "m1.start", "m1.rest")
     ),
     "factors on another axis": _riding(
         lambda: Stretched(12),

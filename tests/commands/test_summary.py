@@ -24,6 +24,12 @@ def test_errors_of_readers_are_not_and_what_was_measured_is_there(capsys):
     assert "on queries of the law the outputs are off by 0.456" in out
 
 
+def test_where_no_layer_has_an_error_none_is_explained(capsys):
+    out = printed(RESULTS["lossless"], capsys)
+    assert "errors of the outputs" not in out
+    assert "errors in the units" not in out
+
+
 def test_notes_speak_of_options(capsys):
     result = replace(RESULT, notes=("x was guessed; pass example_inputs of your size",))
     assert "note: x was guessed; pass --input of your size" in printed(result, capsys)
