@@ -198,7 +198,10 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
     [
         (("--input", "1x7"), "leave --input out: blocks are cut from their weights alone"),
         (("--weights", "w.pt"), "leave --weights out: the folder has its weights itself"),
-        (("--parameters", "0.5"), "leave --parameters out: pass --keep 0.5"),
+        (
+            ("--parameters", "0.5"),
+            "only for modules and files, not for Hugging Face folders: leave ",
+        ),
         (("--flops", "0.5"), "leave --flops out: pass --keep 0.5"),
         (("--bytes", "0.5"), "leave --bytes out: pass --keep 0.5"),
         (("--neurons", "0.5"), "leave --neurons out: pass --keep 0.5"),
@@ -213,10 +216,13 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
         (("--round-to", "32"), "--round-to must be at most the 24 neurons"),
         (("--layers", "7:"), "takes none; pass 0:2 for all"),
         (("--method", "luck"), "method must be one of"),
-        (("--method", "importance"), "pass method='priority'"),
+        (("--method", "importance"), "pass --method priority, whose"),
         (("--queries", "gaussian:1"), "queries must be of folders behind_norms"),
         (("--queries", "tokens:33"), "length must be at most the 32 tokens"),
-        (("--queries", "tokens", "--workers", "2"), "must be left out with queries that run"),
+        (
+            ("--queries", "tokens", "--workers", "2"),
+            "--workers and --ray-address must be left out with --queries that",
+        ),
         (("--queries", "no.txt"), "no.txt cannot be read as sentences"),
         (
             ("--score", "a.b:c", "--report", "r.html"),
@@ -224,7 +230,7 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
         ),
         (("--report", "no/r.html"), "needs a folder that exists; create it first"),
         (("-o", "no/such/place"), "does not exist; create it first"),
-        (("-o", "big/small"), "target must lie outside the source"),
+        (("-o", "big/small"), "--output must lie outside the source"),
     ],
 )
 def test_refusals_are_one_line_and_leave_everything_as_it_is(
@@ -270,7 +276,7 @@ def test_layers_of_a_module_are_refused(command, tmp_path):
         "-o", tmp_path / "s", "--layers", "1:",
     )  # fmt: skip
     assert code == 1
-    assert "layers are of Hugging Face folders that the family table has" in err
+    assert "only for Hugging Face folders of the family table" in err
 
 
 def _no_config(folder):
@@ -391,4 +397,12 @@ def test_workers_reach_the_library(command, source, tmp_path, monkeypatch):
 def test_workers_are_of_folders(command, option):
     code, _, err = command("prune", "a.b:c", "-o", "x", "--keep", "0.5", *option)
     assert code == 1
-    assert "workers, threads and ray_address are of Hugging Face folders" in err
+    assert "only for Hugging Face folders of the family table (docs/families.md)" in err
+    assert f"leave {option[0]} out: nothing is cut block by block" in err
+
+
+@pytest.mark.parametrize(("verb", "option"), [("prune", "--flops"), ("verify", "--radius")])
+def test_help_marks_what_folders_do_not_take(command, verb, option):
+    told = " ".join(command(verb, "--help")[1].replace("│", " ").split())
+    assert "(modules and files)" in told.partition(option)[2].partition(" --")[0]
+    assert "(modules and files)" not in told.partition("--seed")[2]

@@ -153,7 +153,7 @@ def test_refusals_are_one_line(command, tmp_path, monkeypatch):
     words = ("prune", source, "-o", small, "--keep", "0.5")
     for more, complaint in [
         (("--weights", "w.pt"), "leave --weights out"),
-        (("--layers", "1:"), "layers are of Hugging Face folders that the family table has"),
+        (("--layers", "1:"), "only for Hugging Face folders of the family table"),
     ]:
         code, _, err = command(*words, *more)
         assert code == 1

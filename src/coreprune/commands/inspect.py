@@ -33,7 +33,7 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
 ) -> None:
     """List every layer with the neurons that can be cut, or the reason why it stays whole."""
     if is_folder(model) and has_row(Path(model)):
-        check_applicable(context)
+        check_applicable(context, by_blocks=True)
         inspect_given_folder(Path(model), as_json=as_json)
         return
     with shown_progress() as tell:

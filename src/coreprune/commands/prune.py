@@ -118,7 +118,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     """Write a smaller network into a new directory, or a smaller .onnx file or folder."""
     wish = ReportWish(path=report, figures=figures, score=score).checked()
     if is_folder(model) and has_row(Path(model)):
-        check_applicable(context)
+        check_applicable(context, by_blocks=True)
         prune_given_folder(
             Path(model),
             output,
@@ -135,8 +135,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         )
         report_folder(output, wish)
         return
-    _check_no_layers(layers)
-    _check_no_crew(Crew(workers=workers, ray_address=ray_address), threads)
+    check_applicable(context, by_blocks=False)
     budgets = {
         "parameters": parameters,
         "flops": flops,
@@ -198,32 +197,6 @@ def _saved(result: PruneResult, model: str, target: Path) -> tuple[PruneResult, 
         return result, save_traced(result, Path(model), target)
     result.save(target)
     return result, ""
-
-
-def _check_no_layers(layers: str | None) -> None:
-    """Refuse numbers of layers where layers have none.
-
-    Raises:
-        ArgumentError: With the way out.
-    """
-    if layers is not None:
-        raise ArgumentError(
-            "layers are of Hugging Face folders that the family table has; name what stays whole "
-            "with --skip"
-        )
-
-
-def _check_no_crew(crew: Crew, threads: int) -> None:
-    """Refuse workers where nothing is cut block by block.
-
-    Raises:
-        ArgumentError: With the way out.
-    """
-    if crew != Crew() or threads != 1:
-        raise ArgumentError(
-            "workers, threads and ray_address are of Hugging Face folders that the family table "
-            "has; leave them out"
-        )
 
 
 def _new_target(output: Path | None, model: str) -> Path:
