@@ -77,7 +77,8 @@ def test_a_folder_reports_itself_and_its_saved_record(tmp_path, command):
     for name in ("out.html", "again.html"):
         text = page(tmp_path / name)
         assert "intermediate_size = 12" in text
-        assert "AutoModel.from_pretrained" in text
+        assert "import BertForMaskedLM" in text
+        assert "model = BertForMaskedLM.from_pretrained" in text
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"blocks.svg", "layers.svg"}
 
 

@@ -81,7 +81,8 @@ def _sentences(result: FolderResult, repaired: FolderRepaired | None) -> Iterato
         f"written to {result.target}"
     )
     if result.widths:
-        yield f"transformers reads it: AutoModel.from_pretrained({str(result.target)!r})"
+        name = f"transformers.{result.model_class}"
+        yield f"transformers reads it: {name}.from_pretrained({str(result.target)!r})"
 
 
 def print_folder_verification(found: FolderVerification) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 from coreprune.report.bound_chart import Interval, bound_chart
 from coreprune.report.context import Context
 from coreprune.report.layer_chart import LayerBar, layer_chart
-from coreprune.report.loading import loading_code
 from coreprune.report.numbers import number, percent, share
 from coreprune.report.page import Figure, Page, Section, Table
 from coreprune.report.parts import compared, counted, left_whole, timed, versions
@@ -139,7 +138,13 @@ def _left(record: Record) -> Iterator[Section]:
 def _loading(record: Record, context: Context) -> Section:
     if record["widths"] or not record["blocks"]:
         words = "An ordinary folder, read by transformers as it is."
-        return Section(title="Loading it", words=(words,), code=loading_code(context))
+        name = record.get("model_class", "AutoModel")  # which older records do not have
+        lines = (
+            f"from transformers import {name}",
+            "",
+            f"model = {name}.from_pretrained({context.saved!r})",
+        )
+        return Section(title="Loading it", words=(words,), code="\n".join(lines))
     words = (
         "Its layers have several widths, which no config can tell: coreprune reads it into an "
         "instance of the original's class."

@@ -352,6 +352,7 @@ def _result(
         parameters_after=_parameters(job.layouts.values()),
         left_out=tuple(left_out),
         notes=tuple(notes),
+        model_class=job.config.model_class,
     )
 
 

@@ -70,6 +70,7 @@ class FolderResult:
         parameters_after: Of all tensors.
         left_out: Files that were not copied, because they hold the original's weights.
         notes: What else a user should know.
+        model_class: The class of transformers whose `from_pretrained` reads it with its head.
     """
 
     source: Path
@@ -85,6 +86,7 @@ class FolderResult:
     parameters_after: int
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
+    model_class: str = "AutoModel"
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON takes it, but where the target is: that may be moved."""
