@@ -11,7 +11,7 @@ from html import unescape
 import pytest
 from safetensors.torch import load_file, save_file
 from test_cli import run
-from tiny_transformers import tiny
+from tiny_transformers import save_tokenizer, tiny
 
 import coreprune
 from coreprune import folder_prune_repair
@@ -64,6 +64,29 @@ def test_prune_writes_what_transformers_reads(command, source, tmp_path):
     assert f"transformers.BertForMaskedLM.from_pretrained({str(tmp_path / 'small')!r})" in out
     assert "no output of a block is off by more than its certificate" in out
     assert json.loads((tmp_path / "small" / "config.json").read_text())["intermediate_size"] == 12
+
+
+def test_a_model_that_may_not_work_is_called_so(command, source, tmp_path):
+    _, out, _ = command("prune", source, "-o", tmp_path / "small", "--keep", "0.1")
+    assert "2 of 2 blocks lose more than 50%" in out
+    assert "keep more (--keep), train it (--repair, longer), or" in out
+    _, out, _ = command("prune", source, "-o", tmp_path / "large", "--keep", "0.9")
+    assert "blocks lose" not in out
+
+
+def test_errors_of_few_tokens_are_marked(command, source, tmp_path):
+    save_tokenizer(source)
+    (tmp_path / "texts.txt").write_text("a man plays\nthe plane flies high\n")
+    options = ("--keep", "0.5", "--queries", tmp_path / "texts.txt")
+    code, out, err = command("prune", source, "-o", tmp_path / "small", *options)
+    assert (code, err) == (0, "")
+    assert out.count(" (few tokens)") == 2
+    assert "note: fewer tokens than neurons: 11 for the 24 of bert.encoder.layer.0" in out
+    assert "expected errors are of them alone: pass at least 10 tokens a neuron" in out
+    (tmp_path / "texts.txt").write_text("a man plays\nthe plane flies high\n" * 22)
+    _, out, _ = command("prune", source, "-o", tmp_path / "other", *options)
+    assert "(few tokens)" not in out
+    assert "note" not in out
 
 
 def test_the_output_is_read_offline_and_without_coreprune(command, source, tmp_path):

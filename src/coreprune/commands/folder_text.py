@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from coreprune.commands.terminal import print_table, say
 from coreprune.folder_repair import FolderRepaired, entries_of
-from coreprune.report.folder import repair_sentences
+from coreprune.report.folder import losing_sentences, repair_sentences
 from coreprune.shells.hf_folder.inspect_folder import FolderInspection
-from coreprune.shells.hf_folder.records import FolderResult
+from coreprune.shells.hf_folder.records import FolderResult, is_of_few_tokens
 from coreprune.shells.hf_folder.verify_folder import FolderVerification
 
 
@@ -47,7 +47,8 @@ def print_folder_result(result: FolderResult, repaired: FolderRepaired | None = 
                 block.name,
                 str(block.neurons_before),
                 str(block.neurons_after),
-                f"{block.expected_error:.2g}",
+                f"{block.expected_error:.2g}"
+                + " (few tokens)" * (repaired is None and is_of_few_tokens(block)),
                 f"{block.relative_error:.1%}",
                 f"{block.certificate:.4g}",
                 "",
@@ -72,6 +73,7 @@ def _sentences(result: FolderResult, repaired: FolderRepaired | None) -> Iterato
             "proven: no output of a block is off by more than its certificate, for "
             f"{result.blocks[0].space}"
         )
+        yield from losing_sentences(result.to_json()["blocks"])
     if result.left_out:
         yield f"not copied, as they hold the original's weights: {', '.join(result.left_out)}"
     yield from (f"note: {note}" for note in result.notes)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from coreprune.queries.normalised import LEAST
 from coreprune.report.context import Context
 from coreprune.report.programs import programs
 from coreprune.report.publishing import publish
@@ -111,6 +112,11 @@ class FolderResult:
             versions=programs("torch"),
         )
         publish(self.to_json(), path, context=context, figures=figures)
+
+
+def is_of_few_tokens(block: BlockRecord) -> bool:
+    """Whether a block's expected error is of tokens too few to say how others fare."""
+    return block.rows is not None and block.rows < LEAST * block.neurons_before
 
 
 def result_from_json(document: Mapping[str, Any], *, source: Path, target: Path) -> FolderResult:
