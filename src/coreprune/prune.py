@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from torch import Tensor
 
 from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
 from coreprune.certificates.network import NetworkChain
@@ -26,7 +27,7 @@ from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.impressions import Impressions
-from coreprune.records import GroupRecord, WholeRecord
+from coreprune.records import UNCHANGED, GroupRecord, WholeRecord
 from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair
 from coreprune.repairing import notes_on_change, notes_on_repair, record_of, repaired_of
@@ -198,6 +199,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
         notes=(
+            *_unchanged(original, changed),
             *prospect.notes,
             *_reached(keep, prospect, outcome.records),
             *notes_on(proof, chain),
@@ -212,6 +214,13 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         ),
         example=subject.call,
     )
+
+
+def _unchanged(original: Mapping[str, Tensor], changed: Mapping[str, Tensor]) -> list[str]:
+    """That nothing was removed, where no bit of what was cut is another."""
+    before = {name: original[name] for name in changed if name in original}
+    same = tensors_hash(before) == tensors_hash(changed)
+    return [UNCHANGED] if same else []
 
 
 def _whole_plan(prospect: Prospect, *, method: Method, order: str, seed: int) -> Plan:

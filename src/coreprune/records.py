@@ -9,6 +9,9 @@ from torch import Tensor
 SAMPLES = "the user's samples"
 """What the words of a law begin with where it is inputs that the user has."""
 
+UNCHANGED = "nothing was removed: the weights are the original's, bit by bit"
+"""The note on a network that kept everything."""
+
 FEW = "fewer queries than neurons"
 """What a note begins with where weights fit their queries alone."""
 

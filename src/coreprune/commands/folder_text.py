@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from coreprune.commands.terminal import print_table, say
+from coreprune.commands.whole_layers import whole_layers
 from coreprune.folder_repair import FolderRepaired, entries_of
 from coreprune.report.folder import losing_sentences, repair_sentences
 from coreprune.shells.hf_folder.inspect_folder import FolderInspection
@@ -40,6 +41,7 @@ def print_folder_inspection(found: FolderInspection) -> None:
 
 def print_folder_result(result: FolderResult, repaired: FolderRepaired | None = None) -> None:
     """What was done to every block, how a repair went, and how to read what was written."""
+    whole = whole_layers(result.whole.items())
     print_table(
         ("block", "neurons", "kept", "expected error", "share", "certificate", "stays whole"),
         [
@@ -55,10 +57,10 @@ def print_folder_result(result: FolderResult, repaired: FolderRepaired | None = 
             )
             for block in result.blocks
         ]
-        + [(name, "", "", "", "", "", reason) for name, reason in result.whole.items()],
+        + [(name, "", "", "", "", "", reason) for name, reason in whole.rows],
         caption="expected errors are root mean squares, shares are of what the outputs vary by",
     )
-    for sentence in _sentences(result, repaired):
+    for sentence in (*whole.sentences, *_sentences(result, repaired)):
         say(sentence)
 
 

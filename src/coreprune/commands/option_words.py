@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 EXAMPLES = "example_inputs"
 """The argument whose option is called otherwise: `--input`."""
 
+IN_NOTES = ("--method", "--queries")
+"""The options that notes and reasons speak of."""
+
 _BEFORE = (
     "^", "leave ", "leave out ", "left out with ", "given without ", "given with ", "one of ",
     "pass ", "those layers in ",
@@ -18,6 +21,7 @@ _LAWS = {
     "BatchNormMatched": "batch_norm",
     "Samples": "FILE.npy",
     "Sentences": "FILE.txt",
+    "Gaussian": "gaussian:σ",
     "Ball": "ball:β",
     "Sphere": "sphere:β",
     "Box": "box:LOW:HIGH",
