@@ -41,7 +41,8 @@ def test_a_whole_model_is_one_part():
 
 
 @pytest.mark.parametrize(
-    "name", ["ReLU", "tensor.relu_", "softmax", "read in training only", "tied weights", "two norms"]
+    "name",
+    ["ReLU", "tensor.relu_", "softmax", "read in training only", "tied weights", "two norms"],
 )
 def test_a_program_has_the_operators_of_its_decomposition(name):
     case = CASES[name]
