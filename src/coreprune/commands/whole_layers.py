@@ -35,16 +35,12 @@ def whole_layers(entries: Iterable[tuple[str, str]]) -> WholeLayers:
         >>> whole_layers([("a", "no"), ("b", "no"), ("c", "no"), ("d", "no")]).sentences
         ('4 stay whole (no): a, b, c, d',)
     """
+    told = [(name, in_options(reason, IN_NOTES)) for name, reason in entries]
     named: dict[str, list[str]] = {}
-    for name, reason in entries:
-        named.setdefault(in_options(reason, IN_NOTES), []).append(name)
+    for name, reason in told:
+        named.setdefault(reason, []).append(name)
     return WholeLayers(
-        rows=tuple(
-            (name, reason)
-            for reason, names in named.items()
-            if len(names) <= MANY
-            for name in names
-        ),
+        rows=tuple((name, reason) for name, reason in told if len(named[reason]) <= MANY),
         sentences=tuple(
             f"{len(names)} stay whole ({reason}): {', '.join(names)}"
             for reason, names in named.items()
