@@ -14,9 +14,17 @@ from coreprune.core.lagrangian import WIDE, joint_bounds
 from coreprune.core.majorants import MOMENTS, majorants
 from coreprune.core.neuron_sums import NeuronSums
 from coreprune.core.query_set import QuerySet
-from coreprune.core.remainders import Remainders, remainders
+from coreprune.core.remainders import Remainders, remainders, uniform_remainders
 from coreprune.core.rounding import gamma
-from coreprune.core.row_bounds import PROOFS, Proof, RowBounds, SignedSums, row_bounds, signed_sums
+from coreprune.core.row_bounds import (
+    PROOFS,
+    Proof,
+    RowBounds,
+    SignedSums,
+    best_of,
+    row_bounds,
+    signed_sums,
+)
 from coreprune.errors import ArgumentError
 
 STEPS = (25, 150, 400)
@@ -24,7 +32,8 @@ STEPS = (25, 150, 400)
 ONCE = (100,)
 """The same without `effort`."""
 MANY = 2**26
-"""k·n·e from which on a certificate without `effort` stays with the bounds of all rows at once."""
+"""k·n·e from which on a certificate without `effort` stays with the bounds of all rows at once, and
+these are of neurons in their smallest forms alone."""
 _AT_ONCE = 6_000_000  # numbers of one intermediate tensor
 _SUMS_AT_ONCE = 64  # between one certificate and the next
 
@@ -94,9 +103,8 @@ def certificate(
     """
     if effort is not None and not effort >= 0:
         raise ArgumentError(f"effort must be a number of seconds ≥ 0, got {effort}")
-    n = sum(len(block.points) for block in sums.blocks)
-    wide = len(sums.offsets) * n * min(n, space.axes.shape[-1]) > MANY
-    passes = STEPS if effort is not None else () if wide else ONCE
+    once = () if _is_large(sums, space) else ONCE
+    passes = once if effort is None else STEPS
     deadline = time.monotonic() + (math.inf if effort is None else effort)
     improving = refinements(sums, space, passes=passes, slack=slack)
     found = next(improving)
@@ -130,7 +138,7 @@ def refinements(
         ArgumentError: As `certificate`.
     """
     problem = _problem(sums, space)
-    found = row_bounds(problem.parts, problem.neurons, space)
+    found = _of_all_rows(problem)
     extra = torch.zeros_like(sums.offsets) if slack is None else slack.to(sums.offsets)
     yield _certificate(problem, found, extra)
     if not passes:
@@ -157,6 +165,23 @@ def _problem(sums: NeuronSums, space: QuerySet) -> _Problem:
         raise ArgumentError(f"space must keep {names} finite on every query; pass a smaller one")
     parts = signed_sums(sums, neurons, space)
     return _Problem(sums=sums, space=space, neurons=neurons, parts=parts)
+
+
+def _is_large(sums: NeuronSums, space: QuerySet) -> bool:
+    """Whether k·n·e is beyond `MANY`."""
+    n = sum(len(block.points) for block in sums.blocks)
+    return len(sums.offsets) * n * min(n, space.axes.shape[-1]) > MANY
+
+
+def _of_all_rows(problem: _Problem) -> RowBounds:
+    """The best of each neuron in its smallest form, and most of them in one."""
+    sums, space = problem.sums, problem.space
+    found = row_bounds(problem.parts, problem.neurons, space)
+    if _is_large(sums, space):
+        return found
+    for neurons in uniform_remainders(sums, space):
+        found = best_of(found, row_bounds(signed_sums(sums, neurons, space), neurons, space))
+    return found
 
 
 def _is_wide(frame: Coordinates, space: QuerySet) -> bool:
