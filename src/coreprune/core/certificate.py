@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -138,11 +138,14 @@ def refinements(
         ArgumentError: As `certificate`.
     """
     problem = _problem(sums, space)
-    found = _of_all_rows(problem)
+    uniform = {} if _is_large(sums, space) else uniform_remainders(sums, space)
+    found = _of_all_rows(problem, uniform.values())
     extra = torch.zeros_like(sums.offsets) if slack is None else slack.to(sums.offsets)
     yield _certificate(problem, found, extra)
     if not passes:
         return
+    if "envelope" in uniform:  # parabolas bound it better than cones the neurons that are smaller so
+        problem = _split(sums, space, uniform["envelope"])
     rows, line = problem.neurons.rows, problem.parts.line
     frame = coordinates(rows, line, space)
     gram = rows @ rows.T if _is_wide(frame, space) else None
@@ -163,6 +166,10 @@ def _problem(sums: NeuronSums, space: QuerySet) -> _Problem:
     if not torch.isfinite(neurons.greatest - neurons.least).all():
         names = ", ".join(block.activation.name for block in sums.blocks)
         raise ArgumentError(f"space must keep {names} finite on every query; pass a smaller one")
+    return _split(sums, space, neurons)
+
+
+def _split(sums: NeuronSums, space: QuerySet, neurons: Remainders) -> _Problem:
     parts = signed_sums(sums, neurons, space)
     return _Problem(sums=sums, space=space, neurons=neurons, parts=parts)
 
@@ -173,14 +180,12 @@ def _is_large(sums: NeuronSums, space: QuerySet) -> bool:
     return len(sums.offsets) * n * min(n, space.axes.shape[-1]) > MANY
 
 
-def _of_all_rows(problem: _Problem) -> RowBounds:
+def _of_all_rows(problem: _Problem, uniform: Iterable[Remainders]) -> RowBounds:
     """The best of each neuron in its smallest form, and most of them in one."""
-    sums, space = problem.sums, problem.space
-    found = row_bounds(problem.parts, problem.neurons, space)
-    if _is_large(sums, space):
-        return found
-    for neurons in uniform_remainders(sums, space):
-        found = best_of(found, row_bounds(signed_sums(sums, neurons, space), neurons, space))
+    found = row_bounds(problem.parts, problem.neurons, problem.space)
+    for neurons in uniform:
+        other = _split(problem.sums, problem.space, neurons)
+        found = best_of(found, row_bounds(other.parts, neurons, problem.space))
     return found
 
 

@@ -31,9 +31,9 @@ from coreprune.core.rounding import interval
 
 _CELLS, _FLAT = 256, 3.0
 
-_COMMON = (-5, -3, -2)
-"""The forms that are tried for all neurons, by their places from the end: envelope, cone, chord. All
-in the form *range* is the triangle's bound, and whoever can take *side* has."""
+_COMMON = {"envelope": -5, "cone": -3, "chord": -2}
+"""The forms that are tried for all neurons and their places from the end. All in the form *range* is
+the triangle's bound, and whoever can take *side* has."""
 
 _OF_A_FORM = (
     "centre",
@@ -107,19 +107,20 @@ def remainders(sums: NeuronSums, space: QuerySet) -> Remainders:
     return _joined([_picked(forms, _smallest(forms)) for forms in _all_forms(sums, space)])
 
 
-def uniform_remainders(sums: NeuronSums, space: QuerySet) -> Iterator[Remainders]:
+def uniform_remainders(sums: NeuronSums, space: QuerySet) -> dict[str, Remainders]:
     """The same with one form for all neurons of which it is finite, the others as they were.
 
     Args:
         sums: The sums in float64.
         space: The queries.
 
-    Yields:
-        The lines and remainders: one for each form that not all neurons take that could.
+    Returns:
+        The lines and remainders by the form, for those that not all neurons take that could.
     """
     blocks = list(_all_forms(sums, space))
     choices = [_smallest(forms) for forms in blocks]
-    for place in _COMMON:
+    found = {}
+    for name, place in _COMMON.items():
         moved = [
             torch.where(_width(forms[place]).isfinite(), len(forms) + place, choice)
             if len(forms) >= -place
@@ -127,7 +128,8 @@ def uniform_remainders(sums: NeuronSums, space: QuerySet) -> Iterator[Remainders
             for forms, choice in zip(blocks, choices, strict=True)
         ]
         if not all(map(torch.equal, moved, choices)):
-            yield _joined(list(map(_picked, blocks, moved)))
+            found[name] = _joined(list(map(_picked, blocks, moved)))
+    return found
 
 
 def _joined(parts: Sequence[Remainders]) -> Remainders:
