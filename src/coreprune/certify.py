@@ -19,7 +19,7 @@ from coreprune.certificates.arguments import (
 from coreprune.certificates.asked import Asked
 from coreprune.certificates.by_group import of_groups, runs_by_name
 from coreprune.certificates.channel_pairs import channel_pairs
-from coreprune.certificates.judged import WITHIN, by_range, holds, says_nothing, vacuous_words
+from coreprune.certificates.judged import by_range, holds, not_beaten, says_nothing, vacuous_words
 from coreprune.certificates.network import NetworkChain, carried, network_chain
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain_attack import hidden_attack, output_attack
@@ -31,6 +31,7 @@ from coreprune.core.query_set import QuerySet
 from coreprune.core.same_function import same_function
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.partition import find_groups
+from coreprune.graph.runs import same_links, same_tensors
 from coreprune.opening import Model
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space, check_space, query_set_of, words_of
@@ -152,6 +153,7 @@ def certified(networks: tuple[Network, Network], asked: Asked) -> Certified:
         asked=asked,
         why=why,
         channels=list(channel_pairs(graphs, (groups[0], groups[1]), asked)),
+        order=[group.name for group in groups[0]],
     )
 
 
@@ -173,6 +175,8 @@ def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certifi
         chain_rounding(chain.links, space, dtype=chain.precision, ending=one.ending)
         for chain in (one, other)
     )
+    if same_tensors(one.tensors, other.tensors) and same_links(one.links, other.links):
+        found, own, more = _nothing(found, own), _no_rounding(own), _no_rounding(more)
     rounding = own.outputs + more.outputs
     bound = carried(found.bound, one.ending) + rounding
     least, greatest = one.ending.extent(found.low, found.high)
@@ -182,15 +186,39 @@ def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certifi
     return Certified(
         certificate=bound,
         attack=attack,
-        holds=bool((attack <= bound + WITHIN * size).all())
+        holds=bool(not_beaten(attack, bound, size=size).all())
         and all(holds(group, size) for group in groups),
         scope="network",
         space=words_of(asked.space),
-        vacuous=vacuous_words("outputs", says_nothing(bound, attack, greatest - least)),
+        vacuous=vacuous_words(
+            "outputs",
+            says_nothing(bound, attack, greatest - least) & bound.isfinite(),
+            unproven=int((~bound.isfinite()).sum()),
+        ),
         groups=groups,
         rounding=rounding,
         precision=named(*types),
         by_range=by_range(one.links, other.links),
+    )
+
+
+def _nothing(found: PairBound, own: ChainRounding) -> PairBound:
+    """The bounds of a network and itself: zero for every neuron, which stands for itself."""
+    layers = tuple(map(torch.zeros_like, own.layers))
+    every = [torch.arange(len(layer)) for layer in layers]
+    return replace(
+        found,
+        bound=torch.zeros_like(found.bound),
+        layers=layers,
+        match=tuple((rows, rows) for rows in every),
+    )
+
+
+def _no_rounding(found: ChainRounding) -> ChainRounding:
+    """Both round alike where they are one network."""
+    return ChainRounding(
+        layers=tuple(map(torch.zeros_like, found.layers)),
+        outputs=torch.zeros_like(found.outputs),
     )
 
 

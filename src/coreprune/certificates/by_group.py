@@ -16,7 +16,15 @@ from coreprune.core.chain_pair import pair_bound
 from coreprune.core.chain_rounding import chain_rounding
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
-from coreprune.graph.runs import links_of, precision_of, runs_of
+from coreprune.graph.ir import Parameters
+from coreprune.graph.runs import (
+    links_of,
+    precision_of,
+    runs_of,
+    same_links,
+    same_tensors,
+    tensors_of,
+)
 from coreprune.queries.bounded import query_set_of, words_of
 from coreprune.records import Certified, CertifiedGroup
 from coreprune.shells.network import Network
@@ -28,6 +36,7 @@ class RunLayers:
 
     links: tuple[Link, ...]
     precision: torch.dtype
+    tensors: Parameters
 
 
 def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLayers]:
@@ -43,7 +52,9 @@ def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLaye
     parameters = subject.graph.parameters
     return {
         one.name: RunLayers(
-            links=links_of(one, parameters), precision=precision_of(one, parameters)
+            links=links_of(one, parameters),
+            precision=precision_of(one, parameters),
+            tensors=tensors_of(one, parameters),
         )
         for one in runs_of(groups)
     }
@@ -55,7 +66,8 @@ def of_groups(
     *,
     asked: Asked,
     why: str,
-    channels: Sequence[GroupBound] = (),
+    channels: Sequence[GroupBound],
+    order: Sequence[str],
 ) -> Certified:
     """Certify and attack run by run.
 
@@ -65,6 +77,7 @@ def of_groups(
         asked: What for.
         why: Why there is no bound of the whole network, in words.
         channels: What is proven of groups that are in no run.
+        order: The names of the original's groups, as they are to be listed.
 
     Returns:
         The certificates.
@@ -74,7 +87,8 @@ def of_groups(
     """
     _check_fits(originals, asked)
     found = [_of_run(name, run, others.get(name), asked=asked) for name, run in originals.items()]
-    found.extend(channels)
+    places = {f"{name} → ": place for place, name in enumerate(order)}
+    found = sorted([*found, *channels], key=lambda one: _place(one.record.name, places))
     records = [one.record for one in found]
     bounds = [math.inf if r.certificate is None else r.certificate for r in records]
     attacks = [math.nan if r.attack is None else r.attack for r in records]
@@ -90,7 +104,11 @@ def of_groups(
         holds=all(holds(record, record.attack or 0.0) for record in records),
         scope=f"group: no bound of the whole network, because {why}",
         space=f"{words_of(asked.space)}, inputs being those of each group's first layer{windows}",
-        vacuous=vacuous_words("groups", torch.tensor([one.vacuous for one in found])),
+        vacuous=vacuous_words(
+            "groups",
+            torch.tensor([one.vacuous for one in found]),
+            unproven=sum(record.certificate is None for record in records),
+        ),
         groups=tuple(records),
         rounding=torch.tensor([one.rounding for one in found], dtype=torch.float64),
         precision=named(
@@ -99,6 +117,11 @@ def of_groups(
         ),
         by_range=by_range(*(run.links for run in (*originals.values(), *others.values()))),
     )
+
+
+def _place(name: str, places: Mapping[str, int]) -> int:
+    """Of the group that a run begins with."""
+    return next((place for start, place in places.items() if name.startswith(start)), len(places))
 
 
 def _check_fits(originals: Mapping[str, RunLayers], asked: Asked) -> None:
@@ -128,6 +151,8 @@ def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked)
     if other is None:
         return unproven(name, NO_SUCH_GROUP)
     links = run.links
+    if same_tensors(run.tensors, other.tensors) and same_links(links, other.links):
+        return GroupBound(record=CertifiedGroup(name=name, certificate=0.0, attack=0.0))
     if _ends(links) != _ends(other.links):
         return unproven(name, OTHER_SIZES)
     try:

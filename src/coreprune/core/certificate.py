@@ -144,7 +144,9 @@ def refinements(
     yield _certificate(problem, found, extra)
     if not passes:
         return
-    if "envelope" in uniform:  # parabolas bound it better than cones the neurons that are smaller so
+    if (
+        "envelope" in uniform
+    ):  # parabolas bound it better than cones the neurons that are smaller so
         problem = _split(sums, space, uniform["envelope"])
     rows, line = problem.neurons.rows, problem.parts.line
     frame = coordinates(rows, line, space)

@@ -32,8 +32,8 @@ from coreprune.core.rounding import interval
 _CELLS, _FLAT = 256, 3.0
 
 _COMMON = {"envelope": -5, "cone": -3, "chord": -2}
-"""The forms that are tried for all neurons and their places from the end. All in the form *range* is
-the triangle's bound, and whoever can take *side* has."""
+"""The forms that are tried for all neurons, and their places from the end. All in the form *range*
+are the triangle's bound, and whoever can take *side* has."""
 
 _OF_A_FORM = (
     "centre",
