@@ -31,7 +31,6 @@ from coreprune.core.query_set import QuerySet
 from coreprune.core.same_function import same_function
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.partition import find_groups
-from coreprune.graph.runs import same_links, same_tensors
 from coreprune.opening import Model
 from coreprune.queries.ball import Ball
 from coreprune.queries.bounded import Space, check_space, query_set_of, words_of
@@ -175,8 +174,6 @@ def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certifi
         chain_rounding(chain.links, space, dtype=chain.precision, ending=one.ending)
         for chain in (one, other)
     )
-    if same_tensors(one.tensors, other.tensors) and same_links(one.links, other.links):
-        found, own, more = _nothing(found, own), _no_rounding(own), _no_rounding(more)
     rounding = own.outputs + more.outputs
     bound = carried(found.bound, one.ending) + rounding
     least, greatest = one.ending.extent(found.low, found.high)
@@ -199,26 +196,6 @@ def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certifi
         rounding=rounding,
         precision=named(*types),
         by_range=by_range(one.links, other.links),
-    )
-
-
-def _nothing(found: PairBound, own: ChainRounding) -> PairBound:
-    """The bounds of a network and itself: zero for every neuron, which stands for itself."""
-    layers = tuple(map(torch.zeros_like, own.layers))
-    every = [torch.arange(len(layer)) for layer in layers]
-    return replace(
-        found,
-        bound=torch.zeros_like(found.bound),
-        layers=layers,
-        match=tuple((rows, rows) for rows in every),
-    )
-
-
-def _no_rounding(found: ChainRounding) -> ChainRounding:
-    """Both round alike where they are one network."""
-    return ChainRounding(
-        layers=tuple(map(torch.zeros_like, found.layers)),
-        outputs=torch.zeros_like(found.outputs),
     )
 
 

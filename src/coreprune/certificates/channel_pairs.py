@@ -20,7 +20,7 @@ from coreprune.certificates.group_bound import NO_SUCH_GROUP, OTHER_SIZES, Group
 from coreprune.certificates.judged import says_nothing
 from coreprune.certificates.of_cut import no_certificate
 from coreprune.certificates.precision import named, unbounded
-from coreprune.certificates.view import View, names_of, view
+from coreprune.certificates.view import View, view
 from coreprune.core.attack import Ascent, attack
 from coreprune.core.query_set import ball
 from coreprune.core.same_function import alike
@@ -29,7 +29,6 @@ from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Convolution, Graph
 from coreprune.graph.patches import joint_taps, patterns, taps_of
-from coreprune.graph.runs import same_tensors
 from coreprune.queries.ball import Ball
 from coreprune.records import CertifiedGroup
 
@@ -122,8 +121,6 @@ def _around(side: _Side) -> tuple[object, ...]:
 def _bounded(name: str, one: _Side, other: _Side, *, asked: Asked) -> GroupBound:
     radius = _radius(asked)
     views = one.view(radius), other.view(radius)
-    if _same(one, other, views):
-        return GroupBound(record=CertifiedGroup(name=name, certificate=0.0, attack=0.0))
     found = _union(*views)
     together = way_of(one.group, one.consumer, one.graph.parameters, graph=one.graph)
     try:
@@ -164,16 +161,6 @@ def _bounded(name: str, one: _Side, other: _Side, *, asked: Asked) -> GroupBound
         rounding=float(rounding.amax()),
         types=(views[0].precision, views[1].precision),
     )
-
-
-def _same(one: _Side, other: _Side, views: tuple[View, View]) -> bool:
-    """Whether tensors and functions are those of one network."""
-    both = [
-        {name: side.graph.parameters[name] for name in names_of(side.group, side.consumer)}
-        for side in (one, other)
-    ]
-    rows, _ = _equal(*views)
-    return same_tensors(*both) and len(rows) == len(views[0].layer.points)
 
 
 def _union(one: View, other: View) -> Difference:
