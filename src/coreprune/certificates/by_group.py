@@ -16,15 +16,7 @@ from coreprune.core.chain_pair import pair_bound
 from coreprune.core.chain_rounding import chain_rounding
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
-from coreprune.graph.ir import Parameters
-from coreprune.graph.runs import (
-    links_of,
-    precision_of,
-    runs_of,
-    same_links,
-    same_tensors,
-    tensors_of,
-)
+from coreprune.graph.runs import links_of, precision_of, runs_of
 from coreprune.queries.bounded import query_set_of, words_of
 from coreprune.records import Certified, CertifiedGroup
 from coreprune.shells.network import Network
@@ -36,7 +28,6 @@ class RunLayers:
 
     links: tuple[Link, ...]
     precision: torch.dtype
-    tensors: Parameters
 
 
 def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLayers]:
@@ -54,7 +45,6 @@ def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLaye
         one.name: RunLayers(
             links=links_of(one, parameters),
             precision=precision_of(one, parameters),
-            tensors=tensors_of(one, parameters),
         )
         for one in runs_of(groups)
     }
@@ -151,8 +141,6 @@ def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked)
     if other is None:
         return unproven(name, NO_SUCH_GROUP)
     links = run.links
-    if same_tensors(run.tensors, other.tensors) and same_links(links, other.links):
-        return GroupBound(record=CertifiedGroup(name=name, certificate=0.0, attack=0.0))
     if _ends(links) != _ends(other.links):
         return unproven(name, OTHER_SIZES)
     try:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from coreprune.core.chain import Link
 from coreprune.core.elementwise import identity
-from coreprune.core.same_function import same_function
 from coreprune.graph.groups import Consumer, Group, Linear
 from coreprune.graph.ir import Node, Norm, Parameters, parameters_of
 from coreprune.graph.layer import NORM_ROUNDINGS, layer_of, scale_and_shift, shift_size
@@ -111,15 +110,6 @@ def same_tensors(one: Parameters, other: Parameters) -> bool:
     """Whether two networks hold the same tensors under the same names."""
     return one.keys() == other.keys() and all(
         one[name].dtype == other[name].dtype and torch.equal(one[name], other[name]) for name in one
-    )
-
-
-def same_links(one: Sequence[Link], other: Sequence[Link]) -> bool:
-    """Whether two chains of the same tensors apply the same functions to them."""
-    widths = [len(link.points) for link in one]
-    return widths == [len(link.points) for link in other] and all(
-        same_function(a.activation, b.activation, width=width, kept=torch.arange(width))
-        for a, b, width in zip(one, other, widths, strict=True)
     )
 
 
