@@ -1,4 +1,5 @@
 import torch
+
 from coreprune.budget import Budget
 from coreprune.error_budget import NEAR, ROUNDS, cut_to_error
 from coreprune.measured_error import OutputChange

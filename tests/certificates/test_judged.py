@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from coreprune.certificates.judged import holds, not_beaten, says_nothing, vacuous_words
 from coreprune.records import CertifiedGroup
 from coreprune.verification import is_beaten

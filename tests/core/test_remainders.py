@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from coreprune.core.activations import gelu, leaky_relu, relu, tanh
 from coreprune.core.certificate import certificate
 from coreprune.core.neuron_sums import Block, neuron_sums
