@@ -144,18 +144,18 @@ def refinements(
     yield _certificate(problem, found, extra)
     if not passes:
         return
-    if (
-        "envelope" in uniform
-    ):  # parabolas bound it better than cones the neurons that are smaller so
-        problem = _split(sums, space, uniform["envelope"])
-    rows, line = problem.neurons.rows, problem.parts.line
-    frame = coordinates(rows, line, space)
-    gram = rows @ rows.T if _is_wide(frame, space) else None
+    problems = [problem]
+    if "envelope" in uniform:  # of which parabolas bound some sums better, and cones others
+        problems.append(_split(sums, space, uniform["envelope"]))
+    rows = problem.neurons.rows
+    frames = [coordinates(rows, one.parts.line, space) for one in problems]
+    gram = rows @ rows.T if _is_wide(frames[0], space) else None
     for steps in passes:
         order = found.values.argsort(descending=True)
-        for chunk in torch.split(order, _sums_at_once(frame, whole=gram is None)):
-            values = _joint(problem, frame, chunk, steps=steps, gram=gram)
-            found = _improved(found, chunk, values)
+        for chunk in torch.split(order, _sums_at_once(frames[0], whole=gram is None)):
+            for one, frame in zip(problems, frames, strict=True):
+                values = _joint(one, frame, chunk, steps=steps, gram=gram)
+                found = _improved(found, chunk, values)
             yield _certificate(problem, found, extra)
 
 
