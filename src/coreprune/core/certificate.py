@@ -32,8 +32,9 @@ STEPS = (25, 150, 400)
 ONCE = (100,)
 """The same without `effort`."""
 MANY = 2**26
-"""k·n·e from which on a certificate without `effort` stays with the bounds of all rows at once, and
-these are of neurons in their smallest forms alone."""
+"""k·n·e from which on a certificate without `effort` stays with the bounds of all rows at once."""
+WIDEST = 2**26
+"""The same from which on those are of neurons in their smallest forms alone."""
 _AT_ONCE = 6_000_000  # numbers of one intermediate tensor
 _SUMS_AT_ONCE = 64  # between one certificate and the next
 
@@ -103,7 +104,7 @@ def certificate(
     """
     if effort is not None and not effort >= 0:
         raise ArgumentError(f"effort must be a number of seconds ≥ 0, got {effort}")
-    once = () if _is_large(sums, space) else ONCE
+    once = () if _size(sums, space) > MANY else ONCE
     passes = once if effort is None else STEPS
     deadline = time.monotonic() + (math.inf if effort is None else effort)
     improving = refinements(sums, space, passes=passes, slack=slack)
@@ -138,7 +139,7 @@ def refinements(
         ArgumentError: As `certificate`.
     """
     problem = _problem(sums, space)
-    uniform = {} if _is_large(sums, space) else uniform_remainders(sums, space)
+    uniform = {} if _size(sums, space) > WIDEST else uniform_remainders(sums, space)
     found = _of_all_rows(problem, uniform.values())
     extra = torch.zeros_like(sums.offsets) if slack is None else slack.to(sums.offsets)
     yield _certificate(problem, found, extra)
@@ -176,10 +177,10 @@ def _split(sums: NeuronSums, space: QuerySet, neurons: Remainders) -> _Problem:
     return _Problem(sums=sums, space=space, neurons=neurons, parts=parts)
 
 
-def _is_large(sums: NeuronSums, space: QuerySet) -> bool:
-    """Whether k·n·e is beyond `MANY`."""
+def _size(sums: NeuronSums, space: QuerySet) -> int:
+    """k·n·e."""
     n = sum(len(block.points) for block in sums.blocks)
-    return len(sums.offsets) * n * min(n, space.axes.shape[-1]) > MANY
+    return len(sums.offsets) * n * min(n, space.axes.shape[-1])
 
 
 def _of_all_rows(problem: _Problem, uniform: Iterable[Remainders]) -> RowBounds:
