@@ -40,14 +40,13 @@ def cut_to_error(
         >>> tried
         [0.13, 0.1]
     """
-    planned, best, least = budget, None, float("inf")
-    for _ in range(ROUNDS):
+    planned = budget
+    tried: list[tuple[float, Outcome]] = []
+    while len(tried) < ROUNDS:
         outcome = cut(planned)
         error = measured(outcome)
-        if best is None or (error is not None and error < least):
-            best = outcome
-        if error is None or not budget.target * NEAR < error < float("inf"):
-            break
-        least = min(least, error)
+        if error is None or not NEAR * budget.target < error < float("inf"):
+            return outcome
+        tried.append((error, outcome))
         planned = Budget(error=planned.target * budget.target / error)
-    return outcome if best is None else best
+    return min(tried, key=lambda each: each[0])[1]
