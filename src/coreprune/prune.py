@@ -1,51 +1,41 @@
 """The one natural way through: model, graph, groups, moments, path, budget, cut, result."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
+from coreprune.budget import SIZES, Budget, Keep, widths
 from coreprune.certificates.network import NetworkChain
 from coreprune.certificates.of_cut import no_certificate
 from coreprune.certified_budget import cut_within
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
+from coreprune.cut_notes import missed, reached, unchanged
 from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
-from coreprune.error_budget import NEAR, cut_to_error
+from coreprune.error_budget import cut_to_error
 from coreprune.errors import ArgumentError
+from coreprune.fresh_calls import draw_fresh
 from coreprune.graph.groups import Group
 from coreprune.graph.ir import Parameters
-from coreprune.laws.calls import Law, drawn
+from coreprune.laws.calls import Law
 from coreprune.measured_error import OutputChange, output_change
 from coreprune.opening import Model
 from coreprune.progress import Progress, silent
 from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
-from coreprune.queries.batch_norm import BatchNormMatched
-from coreprune.queries.impressions import Impressions
-from coreprune.records import UNCHANGED, GroupRecord, WholeRecord
+from coreprune.prune_arguments import Order, check_arguments, check_kind, check_units
+from coreprune.records import GroupRecord, WholeRecord
 from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair
 from coreprune.repairing import notes_on_change, notes_on_repair, record_of, repaired_of
 from coreprune.result import PruneResult
-from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.shells.torch_module.tensors import tensors_of
 from coreprune.sizes.curve import price_curve
 from coreprune.sizes.network_size import before_and_after
-
-Order = Literal["top_down", "bottom_up"]
-
-_DEAR = (BatchNormMatched, Impressions)
-"""Laws whose queries take long to make."""
-
-MEASURED = 1024
-"""Queries on which the outputs of both networks are compared: fresh ones where a law draws them."""
 
 
 def prune(  # noqa: PLR0913 (the public face: one argument a decision of the user)
@@ -121,8 +111,8 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         Mussay, Osadchy, Braverman, Zhou, Feldman 2020, "Data-Independent Neural Pruning via
         Coresets".
     """
-    _check(keep, lossless=lossless, order=order, repair=repair)
-    _check_kind(model, repair=repair)
+    check_arguments(keep, lossless=lossless, order=order, repair=repair)
+    check_kind(model, repair=repair)
     if lossless and (order is not None or repair is not None or round_to != 1):
         raise ArgumentError(
             "lossless=True must be given without order, round_to and repair, since what it removes "
@@ -141,7 +131,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
     if keep is None:
         return remove(model, example_inputs, options, tell=tell)
     prospect = survey(model, example_inputs, options, tell=tell)
-    _check_units(keep, prospect)
+    check_units(keep, prospect)
     subject, groups = prospect.subject, prospect.partition.groups
     order = order or ("bottom_up" if follows_a_path(method) else "top_down")
     prices = prospect.prices.prices
@@ -203,10 +193,10 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
         notes=(
-            *_unchanged(original, changed),
+            *unchanged(original, changed),
             *prospect.notes,
-            *_reached(keep, prospect, outcome.records),
-            *_missed(keep, change),
+            *reached(keep, prospect, outcome.records),
+            *missed(keep, change),
             *notes_on(proof, chain),
             *notes_on_repair(repaired, repair),
             *notes_on_change(before, change),
@@ -219,13 +209,6 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         ),
         example=subject.call,
     )
-
-
-def _unchanged(original: Mapping[str, Tensor], changed: Mapping[str, Tensor]) -> list[str]:
-    """That nothing was removed, where no bit of what was cut is another."""
-    before = {name: original[name] for name in changed if name in original}
-    same = tensors_hash(before) == tensors_hash(changed)
-    return [UNCHANGED] if same else []
 
 
 def _whole_plan(prospect: Prospect, *, method: Method, order: str, seed: int) -> Plan:
@@ -251,123 +234,30 @@ def _cut(
     round_to: int,
     tell: Progress,
 ) -> tuple[Outcome, Proof | None]:
-    """Cut to widths that are known, or to those that a proof allows."""
+    """Cut to widths that are known, or to those that a proof or the measured error allows."""
+
+    def once(wanted: Keep) -> Outcome:
+        chosen = widths(
+            wanted,
+            prospect.partition.groups,
+            prospect.costs,
+            prices=prospect.prices.prices,
+            round_to=round_to,
+        )
+        return cut_soundly(prospect.subject, replace(plan, widths=chosen), tell)
+
     if isinstance(keep, Budget) and keep.kind == "certified":
         found = cut_within(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
         return found.outcome, found.proof
     if isinstance(keep, Budget) and keep.kind == "error":
-        return _cut_to_error(keep, prospect, plan=plan, round_to=round_to, tell=tell), None
-    return _cut_once(keep, prospect, plan=plan, round_to=round_to, tell=tell), None
-
-
-def _cut_once(
-    keep: Keep, prospect: Prospect, *, plan: Plan, round_to: int, tell: Progress
-) -> Outcome:
-    chosen = widths(
-        keep,
-        prospect.partition.groups,
-        prospect.costs,
-        prices=prospect.prices.prices,
-        round_to=round_to,
-    )
-    return cut_soundly(prospect.subject, replace(plan, widths=chosen), tell)
-
-
-def _cut_to_error(
-    budget: Budget, prospect: Prospect, *, plan: Plan, round_to: int, tell: Progress
-) -> Outcome:
-    """Cut until the measured error is near the target, on queries that nothing else sees."""
-
-    def measured(outcome: Outcome) -> float | None:
-        changed = changed_by(outcome, prospect.subject)
-        change, _ = _measured(prospect, (changed, changed), seed=plan_seed, tell=tell)
-        return None if change is None else change.error
-
-    def cut(planned: Budget) -> Outcome:
-        return _cut_once(planned, prospect, plan=plan, round_to=round_to, tell=tell)
-
-    if isinstance(prospect.moments.law, _DEAR):
-        return cut(budget)
-    plan_seed = max(plan.seeds.values())
-    return cut_to_error(budget, cut=cut, measured=measured)
+        seed = max(plan.seeds.values())
+        return cut_to_error(keep, prospect, cut=once, seed=seed, tell=tell), None
+    return once(keep), None
 
 
 def _saved(keep: Keep) -> str:
     """The cost that the curve descends in."""
     return keep.kind if isinstance(keep, Budget) and keep.kind in SIZES else "parameters"
-
-
-def _reached(keep: Keep, prospect: Prospect, records: Mapping[str, GroupRecord]) -> Iterator[str]:
-    """What a budget came to where the record does not count it anyway."""
-    if isinstance(keep, Budget) and keep.kind in SIZES and keep.kind != "parameters":
-        cost = prospect.costs[keep.kind]
-        before = {group.name: group.neurons for group in prospect.partition.groups}
-        after = before | {name: record.neurons_after for name, record in records.items()}
-        yield f"{cost.of(after) / cost.of(before):.1%} of the original's {keep.kind} are left"
-
-
-def _missed(keep: Keep, change: OutputChange | None) -> Iterator[str]:
-    """That the measured error exceeds the one that was asked for by more than its noise."""
-    if not isinstance(keep, Budget) or keep.kind != "error" or change is None:
-        return
-    if not change.error <= keep.target * NEAR:
-        yield (
-            f"asked was an error of at most {keep.target:.4g}; measured on fresh queries is "
-            f"{change.error:.4g}, since errors are planned to first order; ask for less"
-        )
-
-
-def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: object) -> None:
-    """Refuse what cannot be meant.
-
-    Raises:
-        ArgumentError: Naming the argument, the rule, the value and the way out.
-    """
-    if (keep is None) != bool(lossless):
-        raise ArgumentError(
-            f"exactly one of keep and lossless must be given, got keep={keep!r} and "
-            f"lossless={lossless!r}; pass keep=0.5 to drop half of the neurons, or lossless=True"
-        )
-    if keep is not None:
-        check_keep(keep)
-    if order is not None and order not in get_args(Order):
-        raise ArgumentError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
-    if repair is not None and not isinstance(repair, Repair):
-        raise ArgumentError(
-            f"repair must be coreprune.Repair(...), got {repair!r}; pass Repair(seconds=60)"
-        )
-    if repair is not None and isinstance(keep, Budget) and keep.kind == "certified":
-        raise ArgumentError(
-            f"{keep} speaks of the network as it is cut and cannot be given with repair, which "
-            "changes it; prune without, call coreprune.repair on the result, and "
-            "coreprune.certify for what is proven then"
-        )
-
-
-def _check_kind(model: Model, *, repair: object) -> None:
-    """Refuse what only modules can have.
-
-    Raises:
-        ArgumentError: With the way out.
-    """
-    if repair is not None and isinstance(model, str | Path):
-        raise ArgumentError(
-            "repair needs derivatives by weights, which a file does not give; prune the module "
-            "that it was exported from, or leave repair out and pass queries of your own"
-        )
-
-
-def _check_units(keep: Keep, prospect: Prospect) -> None:
-    """Refuse a budget in the outputs' units where errors are not in them.
-
-    Raises:
-        ArgumentError: With the way out.
-    """
-    if isinstance(keep, Budget) and keep.kind == "error" and prospect.prices.responses.note:
-        raise ArgumentError(
-            f"{keep} needs outputs that have derivatives by the layers that are cut; "
-            "name a size, as Budget(parameters=0.5)"
-        )
 
 
 def _expected(records: Iterable[GroupRecord], prospect: Prospect) -> float | None:
@@ -385,18 +275,11 @@ def _measured(
     """How far the outputs are off as it was cut, and as it is given back: the same unrepaired."""
     tell("measuring", 0, 1)
     subject, (cut, final) = prospect.subject, pair
-    calls = list(_fresh(prospect, seed=seed, tell=tell))
+    calls = list(draw_fresh(prospect, seed=seed, tell=tell))
     after = output_change(subject, subject.with_tensors(final), calls)
     if final is cut:
         return after, after
     return output_change(subject, subject.with_tensors(cut), calls), after
-
-
-def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:
-    """Queries that chose nothing, save for samples; of those that are dear to make one batch."""
-    law = prospect.moments.law
-    examples = 1 if isinstance(law, _DEAR) else MEASURED
-    return drawn(law, prospect.subject, seed=seed, examples=examples, tell=tell)
 
 
 def _seeds(groups: Sequence[Group], seed: int) -> dict[str, int]:

@@ -31,7 +31,7 @@ from coreprune.commands.whole_layers import whole_layers
 from coreprune.core.coreset import METHODS, Method
 from coreprune.errors import ArgumentError
 from coreprune.opening import is_file
-from coreprune.prune import Order
+from coreprune.prune_arguments import Order
 from coreprune.report.sentences import has_errors, is_of_outputs, sentences
 from coreprune.result import PruneResult
 from coreprune.shells.hf_folder.config import has_row
