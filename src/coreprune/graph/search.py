@@ -188,8 +188,6 @@ class Search:
         Raises:
             BlockedError: When it reads another axis, in parts, or one part of several.
         """
-        if place.parts > 1 and not any(isinstance(one, Merge) for one in place.passed):
-            raise BlockedError("its output is split into parts that are not multiplied together")
         taps = place.inner
         if isinstance(node, Convolution):
             if node.groups > 1:
@@ -199,6 +197,8 @@ class Search:
             taps = node.taps
         if not self._reads(node, place):
             raise BlockedError(f"{node.name} reads another axis than that of its neurons")
+        if place.parts > 1 and not any(isinstance(one, Merge) for one in place.passed):
+            raise BlockedError("its output is split into parts that are not multiplied together")
         constant, sign = self._constant(node)
         return Consumer(
             affine=node,
