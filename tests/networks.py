@@ -266,6 +266,7 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": lambda h: F.elu(h, 0.7),
     "celu": lambda h: F.celu(h, 0.7),
     "selu": F.selu,
+    "mish": F.mish,
     "hardswish": F.hardswish,
     "hardsigmoid": F.hardsigmoid,
     "hardtanh": F.hardtanh,
@@ -291,7 +292,7 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 _NOT_PASSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "softmax": (lambda h: h.softmax(-1), "a softmax"),
     "rounding": (lambda h: torch.div(h, 2, rounding_mode="floor"), "the operator div"),
-    "mish": (F.mish, "the operator mish"),
+    "a sine": (torch.sin, "the operator sin"),
     "integers": (lambda h: h.int().float(), "to_copy"),
     "a slice": (lambda h: torch.cat([h[:, 6:], h[:, :6]], 1), "slice"),
     "a layer norm": (lambda h: F.layer_norm(h, (12,)), "a layer normalisation"),

@@ -92,7 +92,7 @@ def pruned(name: str, method: str = "optimal"):
     return prune(model, x, keep=0.5, method=method, queries=Gaussian())
 
 
-@pytest.mark.parametrize("method", ["optimal", "magnitude", "importance"])
+@pytest.mark.parametrize("method", ["optimal", "magnitude", "priority"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_parts_are_cut_together_and_nothing_is_restored(name, method):
     result = pruned(name, method)

@@ -153,6 +153,7 @@ _TABLE: dict[str, Callable[..., Build | None]] = {
     "hardswish": lambda: family.hardswish,
     "hardtanh": lambda low=-1.0, high=1.0: _clamp(low, high),
     "leaky_relu": lambda slope=0.01: functools.partial(family.leaky_relu, slope),
+    "mish": lambda: family.mish,
     "mul": lambda other: _line(other, 0.0),
     "neg": lambda: _line(-1.0, 0.0),
     "relu": lambda: family.relu,
