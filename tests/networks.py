@@ -296,6 +296,12 @@ _NOT_PASSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "integers": (lambda h: h.int().float(), "to_copy"),
     "a slice": (lambda h: torch.cat([h[:, 6:], h[:, :6]], 1), "slice"),
     "a layer norm": (lambda h: F.layer_norm(h, (12,)), "a layer normalisation"),
+    "an RMS norm": (lambda h: F.rms_norm(h, (12,)), "an RMS normalisation"),
+    "an RMS norm by hand": (
+        lambda h: h * torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + 1e-6),
+        "a root mean square over its neurons (an RMS normalisation)",
+    ),
+    "another by hand": (lambda h: h / (h * h).mean(-1, keepdim=True).sqrt(), "root mean square"),
     "its square": (lambda h: h * h, "mul"),
     "a gate": (lambda h: h * h.softmax(1), "a softmax"),
     "a residual": (lambda h: h + h.mean(1, keepdim=True), "acts on the axis of its neurons"),
