@@ -37,6 +37,7 @@ from coreprune.shells.torch_module.operators import (
     readable,
 )
 from coreprune.shells.torch_module.parts import equal_part, is_split, opened_glu
+from coreprune.shells.torch_module.products import is_transpose, product_of
 from coreprune.shells.torch_module.spatial import (
     CONVOLUTIONS,
     hides_a_pair,
@@ -177,13 +178,23 @@ class _Lowering:
         read = {use.args[1] for use in node.users if use.users and name_of(use) == "getitem"}
         unread_place = name_of(node) == "getitem" and hides_a_pair(node.args[0]) and not node.users
         values_alone = hides_a_pair(node) and bool(taken) and read <= {0}
-        told = name_of(node).startswith(_SILENT) or is_split(node)
+        told = name_of(node).startswith(_SILENT) or is_split(node) or self._is_turned(node)
         return told or values_alone or unread_place
+
+    def _is_turned(self, node: fx.Node) -> bool:
+        """Whether a parameter is transposed for layers alone."""
+        return (
+            is_transpose(node)
+            and self._is_parameter(node.args[0])
+            and all(self._product(use) is not None for use in node.users)
+        )
 
     def _lowered(self, node: fx.Node) -> Node:
         name = name_of(node)
         if name == "linear":
             return self._affine(node) or self._opaque(node)
+        if (product := self._product(node)) is not None:
+            return product
         if name in CONVOLUTIONS:
             return self._convolution(node) or self._opaque(node)
         if name == "prelu":
@@ -204,6 +215,25 @@ class _Lowering:
     def _affine(self, node: fx.Node) -> Affine | None:
         named = self._linear(node)
         return None if named is None else Affine(**named)
+
+    def _product(self, node: fx.Node) -> Affine | None:
+        """A linear layer that is written as a product of matrices."""
+        found = product_of(node)
+        if found is None or not self._is_value(found.source):
+            return None
+        if not self._is_parameter(found.weight):
+            return None
+        if found.bias is not None and not self._is_parameter(found.bias):
+            return None
+        key = self._parameter(found.weight)
+        shift = None if found.bias is None else self._parameter(found.bias)
+        return Affine(
+            name=affine_name(key, shift),
+            input=self._value(found.source),
+            output=self._value(node),
+            weight=key,
+            bias=shift,
+        )
 
     def _convolution(self, node: fx.Node) -> Convolution | None:
         named = self._linear(node)

@@ -20,7 +20,7 @@ RESHAPES = frozenset({
 })  # fmt: skip
 _PARTS = "a split into parts (chunk, split, glu)"
 _RMS = "a root mean square over its neurons (an RMS normalisation)"
-_PRODUCT = "a product of matrices (only torch.nn.functional.linear is read as a layer)"
+_PRODUCT = "a product of matrices (only x @ w.t() with a parameter w is read as a layer)"
 READABLE = {
     "_native_batch_norm_legit": "a batch normalisation without running statistics",
     "batch_norm": "a batch normalisation without running statistics",
