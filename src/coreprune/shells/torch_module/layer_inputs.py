@@ -169,7 +169,6 @@ class _LinearLayers(TorchFunctionMode):
                 torch.mm,
                 Tensor.matmul,
                 Tensor.mm,
-                Tensor.__matmul__,
             ),
             ("input", "weight"),
         ),

@@ -36,8 +36,8 @@ from coreprune.shells.torch_module.operators import (
     name_of,
     readable,
 )
-from coreprune.shells.torch_module.parts import equal_part, is_split, opened_glu
-from coreprune.shells.torch_module.products import is_transpose, product_of
+from coreprune.shells.torch_module.parts import equal_part, is_split, opened_glu, source_of
+from coreprune.shells.torch_module.products import PRODUCTS, is_transpose, product_of
 from coreprune.shells.torch_module.spatial import (
     CONVOLUTIONS,
     hides_a_pair,
@@ -191,10 +191,8 @@ class _Lowering:
 
     def _lowered(self, node: fx.Node) -> Node:
         name = name_of(node)
-        if name == "linear":
+        if name == "linear" or name in PRODUCTS:
             return self._affine(node) or self._opaque(node)
-        if (product := self._product(node)) is not None:
-            return product
         if name in CONVOLUTIONS:
             return self._convolution(node) or self._opaque(node)
         if name == "prelu":
@@ -213,6 +211,8 @@ class _Lowering:
         )
 
     def _affine(self, node: fx.Node) -> Affine | None:
+        if name_of(node) in PRODUCTS:
+            return self._product(node)
         named = self._linear(node)
         return None if named is None else Affine(**named)
 
@@ -271,18 +271,18 @@ class _Lowering:
         }
 
     def _glu(self, node: fx.Node) -> Iterator[Node]:
-        source, *axis = _arguments(node)
+        source, axis = [*_arguments(node), node.kwargs.get("dim", -1)][:2]
         return opened_glu(
             self._value(source),
             self._value(node),
-            axis=axis[0] if axis else node.kwargs.get("dim", -1),
+            axis=axis,
             shapes=self.shapes,
         )
 
     def _part(self, node: fx.Node) -> Pool | None:
         """One of several equal parts of an axis."""
         found = equal_part(node)
-        source = node.args[0].args[0] if is_split(node.args[0]) else node.args[0]
+        source = source_of(node)
         if found is None or not self._is_value(source):
             return None
         return Pool(

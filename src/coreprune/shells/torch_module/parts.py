@@ -1,8 +1,8 @@
-"""Splits into parts of equal size, as torch's exporter writes `chunk`, `split`, slices and `glu`."""
+"""Splits into equal parts, as torch's exporter writes `chunk`, `split`, slices and `glu`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import fx
 
@@ -29,7 +29,7 @@ class EqualPart:
     count: int
 
 
-def is_split(node: object) -> bool:
+def is_split(node: object) -> TypeGuard[fx.Node]:
     """Whether a node gives a list of parts."""
     return isinstance(node, fx.Node) and name_of(node) in SPLITS
 
@@ -37,14 +37,22 @@ def is_split(node: object) -> bool:
 def equal_part(node: fx.Node) -> EqualPart | None:
     """The part that a slice, or an element of a split, takes; None where parts are not equal."""
     if name_of(node) == "getitem":
-        return _element(*node.args)
+        split, index = node.args
+        return _element(split, index)
     return _band(node) if name_of(node) == "slice" else None
 
 
-def _element(split: Any, index: Any) -> EqualPart | None:  # noqa: ANN401
+def source_of(node: fx.Node) -> object:
+    """What a slice, or an element of a split, is taken from."""
+    source = node.args[0]
+    return source.args[0] if is_split(source) else source
+
+
+def _element(split: object, index: Any) -> EqualPart | None:  # noqa: ANN401
     if not is_split(split):
         return None
-    axis = [*split.args, *[split.kwargs.get("dim", 0)] * 3][2]
+    given: list[Any] = [*split.args, split.kwargs.get("dim", 0)]
+    axis = given[2]
     shapes = [tuple(part.shape) for part in split.meta["val"]]
     if len(set(shapes)) > 1:
         return None
@@ -52,17 +60,16 @@ def _element(split: Any, index: Any) -> EqualPart | None:  # noqa: ANN401
 
 
 def _band(node: fx.Node) -> EqualPart | None:
-    source, *given = node.args
-    axis, start, _, step = [*given, *[0, None, None, 1][len(given) :]]
-    value = source.meta["val"]  # type: ignore[union-attr]
-    whole, own = value.shape[axis], node.meta["val"].shape[axis]  # type: ignore[index]
-    sizes = (whole, own, start or 0)
-    if not all(type(size) is int for size in sizes) or step != 1 or not own:
+    given: list[Any] = list(node.args)
+    source, axis, start, _, step = [*given, *[None, 0, None, None, 1][len(given) :]]
+    value, start = source.meta["val"], start or 0
+    whole, own = value.shape[axis], node.meta["val"].shape[axis]
+    if not all(type(size) is int for size in (whole, own, start)) or step != 1 or not own:
         return None
-    first = (start or 0) % whole  # type: ignore[operator]
+    first = start % whole
     if whole % own or first % own or own == whole:
         return None
-    return EqualPart(axis=axis % value.ndim, index=first // own, count=whole // own)  # type: ignore[operator]
+    return EqualPart(axis=axis % value.ndim, index=first // own, count=whole // own)
 
 
 def opened_glu(
@@ -83,8 +90,6 @@ def opened_glu(
     shapes |= dict.fromkeys((value, gate, opened), shapes[output])
     axis %= len(shapes[source])
     for index, part in enumerate((value, gate)):
-        yield Pool(
-            input=source, output=part, operator="glu", axes=(axis,), part=(index, 2)
-        )
+        yield Pool(input=source, output=part, operator="glu", axes=(axis,), part=(index, 2))
     yield Elementwise(name=opened, input=gate, output=opened, build=sigmoid)
     yield Multiply(inputs=(value, opened), output=output)

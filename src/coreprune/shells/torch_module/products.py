@@ -1,12 +1,13 @@
 """Products of a value and a parameter's transpose, which are linear layers in other words."""
 
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
-from torch import fx
+from torch import Tensor, fx
 
 from coreprune.shells.torch_module.operators import name_of
 
-_PRODUCTS = frozenset({"addmm", "matmul", "mm"})
+PRODUCTS = frozenset({"addmm", "matmul", "mm"})
 _RANK = 2
 
 
@@ -21,35 +22,32 @@ class Product:
     """
 
     source: object
-    weight: fx.Node
+    weight: object
     bias: object = None
 
 
 def product_of(node: fx.Node) -> Product | None:
     """The linear layer that a product is: x @ w.t(), or addmm with factors of 1; else None."""
-    if name_of(node) not in _PRODUCTS or node.kwargs:
+    if name_of(node) not in PRODUCTS or node.kwargs:
         return None
-    bias, source, factor = [*[None] * (3 - len(node.args)), *node.args]
+    given: list[Any] = list(node.args)
+    bias, source, factor = [*[None] * (3 - len(given)), *given]
     if not is_transpose(factor):
         return None
-    weight = factor.args[0]  # type: ignore[union-attr]
-    if bias is not None and isinstance(bias, fx.Node):
-        shape = node.meta["val"].shape
-        if tuple(bias.meta["val"].shape) != (shape[-1],):
-            return None
-    return Product(source=source, weight=weight, bias=bias)  # type: ignore[arg-type]
+    if isinstance(bias, fx.Node) and bias.meta["val"].shape != node.meta["val"].shape[-1:]:
+        return None
+    return Product(source=source, weight=factor.args[0], bias=bias)
 
 
-def is_transpose(node: object) -> bool:
+def is_transpose(node: object) -> TypeGuard[fx.Node]:
     """Whether a node exchanges the two axes of a matrix."""
     if not isinstance(node, fx.Node) or not node.args or not isinstance(node.args[0], fx.Node):
         return False
-    value = node.args[0].meta.get("val")
-    if value is None or value.ndim != _RANK:
+    value, rest = node.args[0].meta.get("val"), list[Any](node.args[1:])
+    if not isinstance(value, Tensor) or value.ndim != _RANK:
         return False
-    rest = node.args[1:]
     if name_of(node) == "permute":
-        return [axis % _RANK for axis in rest[0]] == [1, 0]  # type: ignore[union-attr, operator]
+        return [axis % _RANK for axis in rest[0]] == [1, 0]
     if name_of(node) == "transpose":
-        return sorted(axis % _RANK for axis in rest) == [0, 1]  # type: ignore[operator]
+        return sorted(axis % _RANK for axis in rest) == [0, 1]
     return name_of(node) == "t"
