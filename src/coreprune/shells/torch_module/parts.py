@@ -60,8 +60,9 @@ def _element(split: object, index: Any) -> EqualPart | None:  # noqa: ANN401
 
 
 def _band(node: fx.Node) -> EqualPart | None:
-    given: list[Any] = list(node.args)
-    source, axis, start, _, step = [*given, *[None, 0, None, None, 1][len(given) :]]
+    defaults: list[Any] = [None, 0, None, None, 1]
+    given: list[Any] = [*node.args, *defaults[len(node.args) :]]
+    source, axis, start, _, step = given
     value, start = source.meta["val"], start or 0
     whole, own = value.shape[axis], node.meta["val"].shape[axis]
     if not all(type(size) is int for size in (whole, own, start)) or step != 1 or not own:

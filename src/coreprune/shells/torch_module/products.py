@@ -30,8 +30,8 @@ def product_of(node: fx.Node) -> Product | None:
     """The linear layer that a product is: x @ w.t(), or addmm with factors of 1; else None."""
     if name_of(node) not in PRODUCTS or node.kwargs:
         return None
-    given: list[Any] = list(node.args)
-    bias, source, factor = [*[None] * (3 - len(given)), *given]
+    given: list[Any] = [None, *node.args]
+    bias, source, factor = given[-3:]
     if not is_transpose(factor):
         return None
     if isinstance(bias, fx.Node) and bias.meta["val"].shape != node.meta["val"].shape[-1:]:
