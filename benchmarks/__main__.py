@@ -107,8 +107,9 @@ def _costs() -> Iterator[Cost]:
         unit="× onnx.load and onnx.save",
         limit=3.0,
     )
-    imported, shown = import_time.main()
-    yield Cost(what="import coreprune after torch", value=imported, unit="s")
+    imported, loaded, shown = import_time.main()
+    yield Cost(what="import coreprune after torch", value=imported, unit="s", limit=0.3)
+    yield Cost(what="loading all that is public in it", value=loaded, unit="s")
     yield Cost(what="coreprune --help, processor time", value=shown, unit="s", limit=0.5)
     for (batch, keep, multiple), part in latency.main().items():
         yield Cost(

@@ -48,7 +48,7 @@ NETWORKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one process found.
+    """What one process found of a network.
 
     Attributes:
         digest: SHA-256 of all tensors.
@@ -61,34 +61,36 @@ class Run:
     weights: dict[str, list[float]]
 
 
-def run(network: str, *, threads: int) -> Run:
-    """Prune in a fresh process.
+def run(*, threads: int) -> dict[str, Run]:
+    """Prune every network in one fresh process.
 
     Args:
-        network: One of `NETWORKS`.
         threads: torch's, in that process.
 
     Returns:
-        What it found.
+        What it found, by the names of `NETWORKS`.
     """
-    command = [sys.executable, "-m", "reliability.repeated", "--worker", network, str(threads)]
+    command = [sys.executable, "-m", "reliability.repeated", "--worker", str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "COREPRUNE_CACHE": ""}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return Run(**json.loads(done.stdout))
+    return {name: Run(**found) for name, found in json.loads(done.stdout).items()}
 
 
-def _work(network: str, threads: int) -> None:
+def _work(threads: int) -> None:
     torch.set_num_threads(threads)
+    print(json.dumps({name: _pruned(name) for name in NETWORKS}))
+
+
+def _pruned(network: str) -> dict[str, object]:
     torch.manual_seed(0)
     build, shape = NETWORKS[network]
     result = coreprune.prune(build().eval(), torch.ones(shape), keep=0.5, seed=1, queries=LAW)
     tensors = result.model.state_dict()
-    found = {
+    return {
         "digest": tensors_hash(tensors),
         "kept": {group.name: list(group.kept) for group in result.groups},
         "weights": {name: tensor.double().flatten().tolist() for name, tensor in tensors.items()},
     }
-    print(json.dumps(found))
 
 
 def difference(one: Run, other: Run) -> float:
@@ -115,14 +117,15 @@ def main() -> int:
         The exit status: 1 when runs with the same threads differ, or others by more than rounding.
     """
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    asked.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     args = asked.parse_args()
     if args.worker:
-        _work(args.worker[0], int(args.worker[1]))
+        _work(args.worker)
         return 0
     faults = 0
+    runs = [run(threads=threads) for threads in (1, 1, 2)]
     for network in NETWORKS:
-        first, again, threaded = (run(network, threads=threads) for threads in (1, 1, 2))
+        first, again, threaded = (found[network] for found in runs)
         same, kept = first.digest == again.digest, first.kept == threaded.kept
         apart = difference(first, threaded) if kept else float("inf")
         print(f"{network}: same bytes {same}; with two threads off by {apart:.2g}", flush=True)

@@ -1,10 +1,15 @@
 """What holds for all tests."""
 
+import gc
+
 import pytest
 import torch
 
 # The tensors are tiny: threads would only wait for each other.
 torch.set_num_threads(1)
+# Exported graphs are many small objects: most of what a collection reads is torch itself.
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def test_only_the_ratios_with_a_limit_are_judged(
     monkeypatch.setattr(certifying, "main", lambda: certified)
     ratio = onnx_structure.Ratio(structure=structure, checked=9.0)
     monkeypatch.setattr(onnx_structure, "main", lambda: {onnx_structure.GENERATED: ratio})
-    monkeypatch.setattr(import_time, "main", lambda: (0.1, 0.2))
+    monkeypatch.setattr(import_time, "main", lambda: (0.1, 0.3, 0.2))
     monkeypatch.setattr(latency, "main", lambda: {(64, 0.8, 1): 0.7})
     monkeypatch.setattr(program, "RESULTS", tmp_path / "results.json")
     assert program.main(publish=True) == bool(misses)

@@ -35,7 +35,14 @@ def test_the_digits_are_split_without_overlap() -> None:
     assert not (train.images[:, None, ::97] == held_out.images[None, :5, ::97]).all(-1).all()
 
 
-def test_a_directory_with_something_else_is_refused(tmp_path: Path) -> None:
+@pytest.fixture
+def no_digits(monkeypatch) -> None:
+    """Neither read, which takes seconds, nor trained on."""
+    monkeypatch.setattr(demo, "digits", lambda: (None, None))
+    monkeypatch.setattr(demo, "fit", None)
+
+
+def test_a_directory_with_something_else_is_refused(tmp_path: Path, no_digits) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ArgumentError, match="holds something else"):
         demo.run_demo(tmp_path, progress=lambda *_: None)
@@ -44,16 +51,14 @@ def test_a_directory_with_something_else_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["missing/out", "file", "file/out"])
 def test_a_place_that_cannot_be_is_refused_before_training(
-    tmp_path: Path, monkeypatch, place: str
+    tmp_path: Path, no_digits, place: str
 ) -> None:
-    monkeypatch.setattr(demo, "fit", None)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ArgumentError, match="cannot be used"):
         demo.run_demo(tmp_path / place, progress=lambda *_: None)
 
 
-def test_an_odd_pruned_is_refused_before_training(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(demo, "fit", None)
+def test_an_odd_pruned_is_refused_before_training(tmp_path: Path, no_digits) -> None:
     (tmp_path / "pruned").write_text("mine")
     with pytest.raises(ArgumentError, match="holds something else than a demo"):
         demo.run_demo(tmp_path, progress=lambda *_: None)

@@ -71,7 +71,7 @@ def test_the_help_lists_what_the_commands_say_of_themselves():
         assert command.__doc__.partition("\n")[0] == summary
 
 
-@pytest.mark.parametrize("first", ["cli", "demo", "prune", "public", "repair"])
+@pytest.mark.parametrize("first", ["cli", "prune", "public"])
 def test_a_function_is_found_whatever_was_imported_first(first):
     kinds = f"*(type(getattr(coreprune, name)).__name__ for name in {SAME_NAME})"
     script = f"import coreprune.{first}, coreprune.compare as same; print({kinds}, callable(same))"

@@ -7,7 +7,7 @@ from reliability.fuzz import fuzz
 from reliability.mutations import MUTATIONS
 from reliability.readers import READERS
 
-MUTANTS = 60
+MUTANTS = 25
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -52,8 +52,7 @@ class _Task:
 
     rows: Tensor
     shift: Tensor
-    low: Tensor
-    high: Tensor
+    ranges: "_Ranges"
     gap: Tensor
     line: Tensor
     gains: Tensor
@@ -62,6 +61,16 @@ class _Task:
     opposed: Tensor
     cube: bool
     convex: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ranges:
+    """Of every y: l + h, h − l where 0 is between (else 1), whether it is, and the largest |y|."""
+
+    ends: Tensor
+    span: Tensor
+    straddles: Tensor
+    size: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,8 +113,7 @@ def majorants(
     task = _Task(
         rows=(frame.rows / scale).float(),
         shift=(shift / scale).float(),
-        low=(neurons.low / scale).float(),
-        high=(neurons.high / scale).float(),
+        ranges=_ranges((neurons.low / scale).float(), (neurons.high / scale).float()),
         gap=(neurons.gap / scale).float(),
         line=(frame.line / (peak * scale)).float(),
         gains=(parts.gains.abs() / peak).float(),
@@ -122,6 +130,16 @@ def majorants(
         tilt=exact.tilt,
         level=exact.level,
         multiplier=multiplier.double() * peak * scale,
+    )
+
+
+def _ranges(low: Tensor, high: Tensor) -> _Ranges:
+    straddles = (low < 0) & (high > 0)
+    return _Ranges(
+        ends=low + high,
+        span=torch.where(straddles, high - low, 1.0),
+        straddles=straddles,
+        size=torch.maximum(low.abs(), high.abs()).clamp_min(1e-6),
     )
 
 
@@ -162,11 +180,13 @@ def _slopes(task: _Task, z: Tensor, *, smoothing: float) -> _Slopes:
     """The least majorant of each neuron at the moments of z. Shape of z: (m, r, n)."""
     mean, second = z[:, 0], z.square().sum(1)
     t = (second + 1e-12).sqrt()
-    straddles = (task.low < 0) & (task.high > 0)
-    span = torch.where(straddles, task.high - task.low, 1.0)
-    parabola = (2 * second - (task.low + task.high) * mean) / span
-    parabola = torch.where(straddles & (not task.convex), parabola, -torch.inf)
-    width = smoothing * torch.maximum(task.low.abs(), task.high.abs()).clamp_min(1e-6)
+    ranges = task.ranges
+    if task.convex:
+        parabola = torch.full_like(mean, -torch.inf)
+    else:
+        parabola = (2 * second - ranges.ends * mean) / ranges.span
+        parabola = torch.where(ranges.straddles, parabola, -torch.inf)
+    width = smoothing * ranges.size
     choices = torch.stack([mean, -mean, parabola]) / width
     share = torch.softmax(choices, dim=0)
     least = choices.logsumexp(0) * width  # a little above the maximum: only the choice reads it
@@ -183,21 +203,17 @@ def _slopes(task: _Task, z: Tensor, *, smoothing: float) -> _Slopes:
 
 
 def _gradient(task: _Task, slopes: _Slopes, z: Tensor) -> Tensor:
-    curvature, tilt = _quadratic(task.gains, (task.low, task.high), slopes)
+    curvature, tilt = _quadratic(task.gains, task.ranges, slopes)
     gradient = 2 * ((curvature[:, None] * z) @ task.rows)
     gradient[:, 0] += task.line + tilt @ task.rows
     return gradient
 
 
-def _quadratic(
-    gains: Tensor, ends: tuple[Tensor, Tensor], slopes: _Slopes
-) -> tuple[Tensor, Tensor]:
+def _quadratic(gains: Tensor, ranges: _Ranges, slopes: _Slopes) -> tuple[Tensor, Tensor]:
     """α and β of the majorants chosen. Shapes (m, n)."""
-    low, high = ends
-    straddles = (low < 0) & (high > 0)
-    span = torch.where(straddles, high - low, 1.0)
-    bend = torch.where(straddles, slopes.theta, 0.0)
-    bent, tilted = -2 * gains * bend / span, gains * (bend * (high + low) / span - slopes.delta)
+    bend = torch.where(ranges.straddles, slopes.theta, 0.0)
+    bent = -2 * gains * bend / ranges.span
+    tilted = gains * (bend * ranges.ends / ranges.span - slopes.delta)
     curvature = torch.where(slopes.conic, gains / (2 * slopes.t), 0.0)
     return (
         torch.where(slopes.opposing, bent, curvature),
@@ -213,7 +229,7 @@ def _exact(parts: SignedSums, neurons: Remainders, slopes: _Slopes, *, scale: fl
     t = (slopes.t.double() * scale).nan_to_num(nan=scale, posinf=scale).clamp_min(1e-12 * scale)
     wide = _Slopes(t=t, theta=theta, delta=delta, conic=slopes.conic, opposing=slopes.opposing)
     gains = parts.gains.abs()
-    curvature, tilt = _quadratic(gains, (neurons.low, neurons.high), wide)
+    curvature, tilt = _quadratic(gains, _ranges(neurons.low, neurons.high), wide)
     level = torch.where(wide.conic, gains * t / 2, parts.capped)
     level = torch.where(wide.opposing, gains * neurons.gap.nan_to_num(posinf=0.0), level)
     level = torch.where(gains > 0, level, 0.0)

@@ -10,7 +10,7 @@ from torch import nn
 
 from coreprune import inspect
 from coreprune.shells.calls import Call
-from coreprune.shells.torch_module.export import exported_parts
+from coreprune.shells.torch_module.export import exported_parts, quiet
 
 
 class Second(nn.Module):
@@ -37,6 +37,29 @@ def parts_of(name):
 def test_a_whole_model_is_one_part():
     (part,) = parts_of("ReLU")
     assert (part.prefix, part.note) == ("", "")
+    assert part.program is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ReLU", "tensor.relu_", "softmax", "read in training only", "tied weights", "two norms"],
+)
+def test_a_program_has_the_operators_of_its_decomposition(name):
+    case = CASES[name]
+    (part,) = parts_of(name)
+    with torch.no_grad(), quiet():
+        expected = torch.export.export(case.make().eval(), case.args, case.kwargs)
+        assert targets(part.program) == targets(expected.run_decompositions({}))
+
+
+def targets(program):
+    return [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+
+
+def test_a_program_of_new_tensors_alone_needs_no_decomposition(monkeypatch):
+    monkeypatch.delattr(torch.export.ExportedProgram, "run_decompositions")
+    net = named(a=nn.Linear(3, 4), act=nn.ReLU(), b=nn.Linear(4, 2))
+    (part,) = exported_parts(net, Call(args=(draw(1, 3),)))
     assert part.program is not None
 
 

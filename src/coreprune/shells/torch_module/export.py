@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import operator
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -97,10 +98,32 @@ def _export(
                 program = torch.export.export(
                     module, call.args, call.kwargs, dynamic_shapes=dynamic_shapes, strict=strict
                 )
-                return program.run_decompositions({}), ""
+                return _functional(program), ""
         except Exception as reason:  # noqa: BLE001 (tracing runs the user's code: anything may come)
             note = note or f"{type(reason).__name__}: {in_words(reason)}"
     return None, note
+
+
+def _functional(program: ExportedProgram) -> ExportedProgram:
+    """The program without operators that write into tensors, or whose results nobody reads.
+
+    Where each operator gives new tensors, decompositions with an empty table would change nothing,
+    in several times the time of the export.
+    """
+    operators = [node for node in program.graph.nodes if node.op not in {"placeholder", "output"}]
+    if not all(
+        node.target is operator.getitem or _gives_new_tensors(node.target) for node in operators
+    ):
+        return program.run_decompositions({})
+    program.graph.eliminate_dead_code()
+    return program
+
+
+def _gives_new_tensors(target: object) -> bool:
+    if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten":
+        return False
+    aliases = any(argument.alias_info is not None for argument in target._schema.arguments)
+    return not aliases and torch.Tag.maybe_aliasing_or_mutating not in target.tags
 
 
 def in_words(reason: BaseException) -> str:
