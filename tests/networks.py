@@ -294,7 +294,7 @@ _NOT_PASSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "rounding": (lambda h: torch.div(h, 2, rounding_mode="floor"), "the operator div"),
     "a sine": (torch.sin, "the operator sin"),
     "integers": (lambda h: h.int().float(), "to_copy"),
-    "a slice": (lambda h: torch.cat([h[:, 6:], h[:, :6]], 1), "slice"),
+    "a slice": (lambda h: torch.cat([h[:, 5:], h[:, :5]], 1), "slice"),
     "a layer norm": (lambda h: F.layer_norm(h, (12,)), "a layer normalisation"),
     "an RMS norm": (lambda h: F.rms_norm(h, (12,)), "an RMS normalisation"),
     "an RMS norm by hand": (
