@@ -40,6 +40,7 @@ RANKS = {
     "certify": 8,
     "removal": 8,
     "certified_budget": 8,
+    "error_budget": 8,
     "prune": 9,
     "folder_repair": 9,
     "verification": 9,

@@ -146,7 +146,7 @@ def test_certified_is_a_budget_of_what_is_proven(command, saved: Path) -> None:
         "prune", "own_net:net", "--input", "1x4", "--certified", "1e-9", "-o", "third"
     )
     assert (code, out) == (1, "")
-    assert err.startswith("coreprune: Budget(certified=1e-09) cannot be reached: the smallest")
+    assert err.startswith("coreprune: --certified 1e-09 cannot be reached: the smallest")
 
 
 def test_neurons_is_a_budget_for_all_layers_together(command, tmp_path: Path) -> None:

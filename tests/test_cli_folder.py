@@ -11,7 +11,7 @@ from html import unescape
 import pytest
 from safetensors.torch import load_file, save_file
 from test_cli import run
-from tiny_transformers import tiny
+from tiny_transformers import save_tokenizer, tiny
 
 import coreprune
 from coreprune import folder_prune_repair
@@ -61,9 +61,32 @@ def test_inspect_lists_blocks_and_what_stays(command, source):
 def test_prune_writes_what_transformers_reads(command, source, tmp_path):
     code, out, err = command("prune", source, "-o", tmp_path / "small", "--keep", "0.5")
     assert (code, err) == (0, "")
-    assert f"AutoModel.from_pretrained({str(tmp_path / 'small')!r})" in out
+    assert f"transformers.BertForMaskedLM.from_pretrained({str(tmp_path / 'small')!r})" in out
     assert "no output of a block is off by more than its certificate" in out
     assert json.loads((tmp_path / "small" / "config.json").read_text())["intermediate_size"] == 12
+
+
+def test_a_model_that_may_not_work_is_called_so(command, source, tmp_path):
+    _, out, _ = command("prune", source, "-o", tmp_path / "small", "--keep", "0.1")
+    assert "2 of 2 blocks lose more than 50%" in out
+    assert "keep more (--keep), train it (--repair, longer), or" in out
+    _, out, _ = command("prune", source, "-o", tmp_path / "large", "--keep", "0.9")
+    assert "blocks lose" not in out
+
+
+def test_errors_of_few_tokens_are_marked(command, source, tmp_path):
+    save_tokenizer(source)
+    (tmp_path / "texts.txt").write_text("a man plays\nthe plane flies high\n")
+    options = ("--keep", "0.5", "--queries", tmp_path / "texts.txt")
+    code, out, err = command("prune", source, "-o", tmp_path / "small", *options)
+    assert (code, err) == (0, "")
+    assert out.count(" (few tokens)") == 2
+    assert "note: fewer tokens than neurons: 11 for the 24 of bert.encoder.layer.0" in out
+    assert "expected errors are of them alone: pass at least 10 tokens a neuron" in out
+    (tmp_path / "texts.txt").write_text("a man plays\nthe plane flies high\n" * 22)
+    _, out, _ = command("prune", source, "-o", tmp_path / "other", *options)
+    assert "(few tokens)" not in out
+    assert "note" not in out
 
 
 def test_the_output_is_read_offline_and_without_coreprune(command, source, tmp_path):
@@ -106,7 +129,7 @@ def test_layers_are_cut_alone_and_how_to_load_them_is_told(command, source, tmp_
     assert code == 0
     assert list(record["block_widths"].values()) == [24, 12]
     assert "coreprune.load(folder, into=model) does" in out
-    assert "AutoModel" not in out
+    assert "reads it" not in out
     name = "bert.encoder.layer.0.intermediate.dense=0.5"
     command("prune", source, "-o", tmp_path / "t", "--keep", name)
     record = json.loads((tmp_path / "t" / "coreprune.json").read_text())
@@ -170,7 +193,7 @@ def test_a_report_is_written_beside_the_folder(command, source, tmp_path):
     page = unescape((tmp_path / "out.html").read_text())
     assert "bert.encoder.layer.1.intermediate.dense" in page
     assert f"coreprune.load({str(tmp_path / 'small')!r}, into=model)" in page
-    assert "AutoModel.from_pretrained" not in page
+    assert "from_pretrained(" not in page
 
 
 def test_verify_tells_what_holds(command, source, small):
@@ -198,7 +221,10 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
     [
         (("--input", "1x7"), "leave --input out: blocks are cut from their weights alone"),
         (("--weights", "w.pt"), "leave --weights out: the folder has its weights itself"),
-        (("--parameters", "0.5"), "leave --parameters out: pass --keep 0.5"),
+        (
+            ("--parameters", "0.5"),
+            "only for modules and files, not for Hugging Face folders: leave ",
+        ),
         (("--flops", "0.5"), "leave --flops out: pass --keep 0.5"),
         (("--bytes", "0.5"), "leave --bytes out: pass --keep 0.5"),
         (("--neurons", "0.5"), "leave --neurons out: pass --keep 0.5"),
@@ -213,10 +239,13 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
         (("--round-to", "32"), "--round-to must be at most the 24 neurons"),
         (("--layers", "7:"), "takes none; pass 0:2 for all"),
         (("--method", "luck"), "method must be one of"),
-        (("--method", "importance"), "pass method='priority'"),
+        (("--method", "importance"), "pass --method priority, whose"),
         (("--queries", "gaussian:1"), "queries must be of folders behind_norms"),
         (("--queries", "tokens:33"), "length must be at most the 32 tokens"),
-        (("--queries", "tokens", "--workers", "2"), "must be left out with queries that run"),
+        (
+            ("--queries", "tokens", "--workers", "2"),
+            "--workers and --ray-address must be left out with --queries that",
+        ),
         (("--queries", "no.txt"), "no.txt cannot be read as sentences"),
         (
             ("--score", "a.b:c", "--report", "r.html"),
@@ -224,7 +253,7 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
         ),
         (("--report", "no/r.html"), "needs a folder that exists; create it first"),
         (("-o", "no/such/place"), "does not exist; create it first"),
-        (("-o", "big/small"), "target must lie outside the source"),
+        (("-o", "big/small"), "--output must lie outside the source"),
     ],
 )
 def test_refusals_are_one_line_and_leave_everything_as_it_is(
@@ -270,7 +299,7 @@ def test_layers_of_a_module_are_refused(command, tmp_path):
         "-o", tmp_path / "s", "--layers", "1:",
     )  # fmt: skip
     assert code == 1
-    assert "layers are of Hugging Face folders that the family table has" in err
+    assert "only for Hugging Face folders of the family table" in err
 
 
 def _no_config(folder):
@@ -391,4 +420,12 @@ def test_workers_reach_the_library(command, source, tmp_path, monkeypatch):
 def test_workers_are_of_folders(command, option):
     code, _, err = command("prune", "a.b:c", "-o", "x", "--keep", "0.5", *option)
     assert code == 1
-    assert "workers, threads and ray_address are of Hugging Face folders" in err
+    assert "only for Hugging Face folders of the family table (docs/families.md)" in err
+    assert f"leave {option[0]} out: nothing is cut block by block" in err
+
+
+@pytest.mark.parametrize(("verb", "option"), [("prune", "--flops"), ("verify", "--box")])
+def test_help_marks_what_folders_do_not_take(command, verb, option):
+    told = " ".join(command(verb, "--help")[1].replace("│", " ").split())
+    assert "(modules and files)" in told.partition(option)[2].partition(" --")[0]
+    assert "(modules and files)" not in told.partition("--seed")[2]

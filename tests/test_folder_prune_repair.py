@@ -227,7 +227,7 @@ def test_families_that_cannot_run_are_refused_before_the_cut(name, words, comman
         (("--repair", "x"), "--repair must be steps as 2000, or seconds as 60s; got 'x'"),
         (("--repair", "0"), "steps must be a whole number of at least 1"),
         (("--queries", "few.txt"), "sentences must fill more than the 4 batches"),
-        (("-o", "big/small"), "target must lie outside the source"),
+        (("-o", "big/small"), "--output must lie outside the source"),
         (("-o", "no/such/place"), "does not exist; create it first"),
     ],
 )

@@ -39,6 +39,8 @@ from coreprune.core.activations import relu
 from coreprune.core.coreset import METHODS
 from coreprune.core.selection.paths import PATH_METHODS
 from coreprune.proof import Proof
+from coreprune.records import UNCHANGED
+from coreprune.report.sentences import sentences
 from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.subject import prepare
@@ -1032,3 +1034,10 @@ def test_a_width_that_is_fixed_is_found_under_a_sampled_law_too(name):
     assert [record.name for record in result.groups] == ["b"]
     reasons = {entry.name: entry.reason for entry in result.whole}
     assert "its width is fixed" in reasons["a"]
+
+
+@pytest.mark.parametrize(("keep", "told"), [(1.0, True), (0.5, False)])
+def test_where_nothing_is_removed_that_is_said_in_place_of_what_is_proven(keep, told):
+    result = prune(mlp(6, 12, 3), draw(4, 6), keep=keep)
+    assert (UNCHANGED in result.notes) is told
+    assert any("proven" in line for line in sentences(result.to_json())) is not told

@@ -77,7 +77,8 @@ def test_a_folder_reports_itself_and_its_saved_record(tmp_path, command):
     for name in ("out.html", "again.html"):
         text = page(tmp_path / name)
         assert "intermediate_size = 12" in text
-        assert "AutoModel.from_pretrained" in text
+        assert "import BertForMaskedLM" in text
+        assert "model = BertForMaskedLM.from_pretrained" in text
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"blocks.svg", "layers.svg"}
 
 
@@ -169,16 +170,24 @@ def test_a_report_in_a_missing_folder_is_refused(nets, tmp_path):
         nets[1].report(tmp_path / "missing" / "out.html")
 
 
-def test_a_folder_on_the_command_line_is_reported_by_prune_and_not_by_verify(tmp_path, command):
+def test_a_folder_on_the_command_line_is_reported_by_prune_and_by_verify(tmp_path, command):
     saved_folder("bert", tmp_path / "big")
     small, out = tmp_path / "small", tmp_path / "out.html"
     found = command("prune", tmp_path / "big", "-o", small, "--keep", "0.5", "--report", out)
     assert found[0] == 0
     assert "intermediate_size = 12" in page(out)
     assert "coreprune prune" in page(out)
-    code, _, err = command("verify", tmp_path / "big", small, "--report", tmp_path / "v.html")
-    assert code == 1
-    assert f"coreprune report {small} -o" in " ".join(err.split())
+    verified = ("verify", tmp_path / "big", small, "--report", out)
+    code, printed, err = command(*verified, "--json")
+    assert (code, err) == (0, "")
+    assert "Every certificate was proven again and no attack beats it" in page(out)
+    assert number(json.loads(printed)["blocks"][0]["attack"]) in page(out)
+    assert "coreprune verify" in page(out)
+    record = json.loads((small / "coreprune.json").read_text())
+    record["blocks"][0]["certificate"] = 1e-6
+    (small / "coreprune.json").write_text(json.dumps(record))
+    assert command(*verified)[0] == 1
+    assert "NOT every certificate holds" in page(out)
 
 
 def test_verify_reports_files_too(nets, tmp_path, command):

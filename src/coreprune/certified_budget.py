@@ -74,7 +74,7 @@ def cut_within(
         if found.proof.certificate is None:
             _refuse(budget, found.proof.scope)
         least = min(least, found.proof.certificate)
-        if found.proof.certificate > budget.target:
+        if not found.proof.certificate <= budget.target:
             return False
         best = found  # bisection only goes on to smaller networks from here
         return True

@@ -19,7 +19,7 @@ from coreprune.certificates.arguments import (
 from coreprune.certificates.asked import Asked
 from coreprune.certificates.by_group import of_groups, runs_by_name
 from coreprune.certificates.channel_pairs import channel_pairs
-from coreprune.certificates.judged import WITHIN, by_range, holds, says_nothing, vacuous_words
+from coreprune.certificates.judged import by_range, holds, not_beaten, says_nothing, vacuous_words
 from coreprune.certificates.network import NetworkChain, carried, network_chain
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain_attack import hidden_attack, output_attack
@@ -152,6 +152,7 @@ def certified(networks: tuple[Network, Network], asked: Asked) -> Certified:
         asked=asked,
         why=why,
         channels=list(channel_pairs(graphs, (groups[0], groups[1]), asked)),
+        order=[group.name for group in groups[0]],
     )
 
 
@@ -182,11 +183,15 @@ def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certifi
     return Certified(
         certificate=bound,
         attack=attack,
-        holds=bool((attack <= bound + WITHIN * size).all())
+        holds=bool(not_beaten(attack, bound, size=size).all())
         and all(holds(group, size) for group in groups),
         scope="network",
         space=words_of(asked.space),
-        vacuous=vacuous_words("outputs", says_nothing(bound, attack, greatest - least)),
+        vacuous=vacuous_words(
+            "outputs",
+            says_nothing(bound, attack, greatest - least) & bound.isfinite(),
+            unproven=int((~bound.isfinite()).sum()),
+        ),
         groups=groups,
         rounding=rounding,
         precision=named(*types),

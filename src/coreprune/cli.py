@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 import coreprune
 from coreprune.commands.option_words import in_options
@@ -39,6 +39,10 @@ class _Command(TyperCommand):
             module = importlib.import_module(f"coreprune.commands.{self.name}")
             alone.command()(getattr(module, str(self.name)))
             made = typer.main.get_command(alone)
+            options = importlib.import_module("coreprune.commands.folder_options")
+            for parameter in made.params:
+                if isinstance(parameter, TyperOption) and parameter.name in options.WAYS:
+                    parameter.help = f"{parameter.help} (modules and files)"
             self.params, self.callback = made.params, made.callback
         return super().get_params(ctx)
 
@@ -62,7 +66,7 @@ def main() -> None:
     except (ArgumentError, FileFormatError, UnsupportedModelError) as refusal:
         from coreprune.commands.terminal import complain  # rich takes longer than the help
 
-        complain(f"coreprune: {in_options(str(refusal), _long_options(sys.argv[1:]))}")
+        complain(f"coreprune: {in_options(str(refusal), _words(sys.argv[1:]))}")
         sys.exit(1)
 
 
@@ -84,11 +88,13 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _long_options(words: Sequence[str]) -> Iterator[str]:
-    """Of the command that was typed."""
+def _words(typed: Sequence[str]) -> Iterator[str]:
+    """The options of the command that was typed, and the names of its arguments."""
     program = typer.main.get_group(app)
-    typed = next((program.commands[word] for word in words if word in program.commands), None)
-    for parameter in typed.get_params(typer.Context(program)) if typed else ():
+    command = next((program.commands[word] for word in typed if word in program.commands), None)
+    for parameter in command.get_params(typer.Context(program)) if command else ():
+        if parameter.param_type_name == "argument":
+            yield str(parameter.metavar)
         yield from (option for option in parameter.opts if option.startswith("--"))
 
 

@@ -240,7 +240,7 @@ def _lessons(
     if len(batches) <= held_back:
         raise ArgumentError(
             f"sentences must fill more than the {held_back} batches that are held back, got "
-            f"{len(batches)}; pass more, or hold fewer back with Repair(held_back=1)"
+            f"{len(batches)}; pass more, or in Python hold fewer back with Repair(held_back=1)"
         )
     order = torch.randperm(len(batches), generator=generator).tolist()
     yield from (batches[place] for place in order[:held_back])

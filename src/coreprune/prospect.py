@@ -15,7 +15,7 @@ from coreprune.graph.groups import Group, Partition, Whole
 from coreprune.graph.ir import Norm
 from coreprune.graph.partition import find_groups
 from coreprune.laws.calls import Law, make_ready
-from coreprune.laws.choice import choose_law
+from coreprune.laws.choice import choose_law, remark_on
 from coreprune.laws.space import QuerySpace, query_space
 from coreprune.opening import Model, network_of
 from coreprune.progress import Progress
@@ -100,7 +100,8 @@ def survey(
     if follows_a_path(options.method):
         make_ready(moments.law, subject, seed=moments.seed, tell=tell)
         prices = price_list(moments, options.method, tell=tell)
-    remarks = [remark for remark in (prices.responses.note, moments.few) if remark]
+    law = remark_on(choice.law, subject)
+    remarks = [remark for remark in (prices.responses.note, moments.few, law) if remark]
     return Prospect(
         subject=subject,
         partition=partition,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from torch import Tensor
 
 from coreprune.budget import SIZES, Budget, Keep, check_keep, widths
 from coreprune.certificates.network import NetworkChain
@@ -15,6 +16,7 @@ from coreprune.certified_budget import cut_within
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
 from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
+from coreprune.error_budget import NEAR, cut_to_error
 from coreprune.errors import ArgumentError
 from coreprune.graph.groups import Group
 from coreprune.graph.ir import Parameters
@@ -26,7 +28,7 @@ from coreprune.proof import Proof, chain_of, notes_on, proof_of
 from coreprune.prospect import Options, Prospect, survey
 from coreprune.queries.batch_norm import BatchNormMatched
 from coreprune.queries.impressions import Impressions
-from coreprune.records import GroupRecord, WholeRecord
+from coreprune.records import UNCHANGED, GroupRecord, WholeRecord
 from coreprune.removal import NO_LAW, remove
 from coreprune.repair import Repair
 from coreprune.repairing import notes_on_change, notes_on_repair, record_of, repaired_of
@@ -38,6 +40,9 @@ from coreprune.sizes.curve import price_curve
 from coreprune.sizes.network_size import before_and_after
 
 Order = Literal["top_down", "bottom_up"]
+
+_DEAR = (BatchNormMatched, Impressions)
+"""Laws whose queries take long to make."""
 
 MEASURED = 1024
 """Queries on which the outputs of both networks are compared: fresh ones where a law draws them."""
@@ -198,8 +203,10 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         original_shapes={name: tuple(tensor.shape) for name, tensor in original.items()},
         original_hash=tensors_hash(original),
         notes=(
+            *_unchanged(original, changed),
             *prospect.notes,
             *_reached(keep, prospect, outcome.records),
+            *_missed(keep, change),
             *notes_on(proof, chain),
             *notes_on_repair(repaired, repair),
             *notes_on_change(before, change),
@@ -212,6 +219,13 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
         ),
         example=subject.call,
     )
+
+
+def _unchanged(original: Mapping[str, Tensor], changed: Mapping[str, Tensor]) -> list[str]:
+    """That nothing was removed, where no bit of what was cut is another."""
+    before = {name: original[name] for name in changed if name in original}
+    same = tensors_hash(before) == tensors_hash(changed)
+    return [UNCHANGED] if same else []
 
 
 def _whole_plan(prospect: Prospect, *, method: Method, order: str, seed: int) -> Plan:
@@ -241,6 +255,14 @@ def _cut(
     if isinstance(keep, Budget) and keep.kind == "certified":
         found = cut_within(keep, prospect, plan=plan, chain=chain, round_to=round_to, tell=tell)
         return found.outcome, found.proof
+    if isinstance(keep, Budget) and keep.kind == "error":
+        return _cut_to_error(keep, prospect, plan=plan, round_to=round_to, tell=tell), None
+    return _cut_once(keep, prospect, plan=plan, round_to=round_to, tell=tell), None
+
+
+def _cut_once(
+    keep: Keep, prospect: Prospect, *, plan: Plan, round_to: int, tell: Progress
+) -> Outcome:
     chosen = widths(
         keep,
         prospect.partition.groups,
@@ -248,7 +270,26 @@ def _cut(
         prices=prospect.prices.prices,
         round_to=round_to,
     )
-    return cut_soundly(prospect.subject, replace(plan, widths=chosen), tell), None
+    return cut_soundly(prospect.subject, replace(plan, widths=chosen), tell)
+
+
+def _cut_to_error(
+    budget: Budget, prospect: Prospect, *, plan: Plan, round_to: int, tell: Progress
+) -> Outcome:
+    """Cut until the measured error is near the target, on queries that nothing else sees."""
+
+    def measured(outcome: Outcome) -> float | None:
+        changed = changed_by(outcome, prospect.subject)
+        change, _ = _measured(prospect, (changed, changed), seed=plan_seed, tell=tell)
+        return None if change is None else change.error
+
+    def cut(planned: Budget) -> Outcome:
+        return _cut_once(planned, prospect, plan=plan, round_to=round_to, tell=tell)
+
+    if isinstance(prospect.moments.law, _DEAR):
+        return cut(budget)
+    plan_seed = max(plan.seeds.values())
+    return cut_to_error(budget, cut=cut, measured=measured)
 
 
 def _saved(keep: Keep) -> str:
@@ -263,6 +304,17 @@ def _reached(keep: Keep, prospect: Prospect, records: Mapping[str, GroupRecord])
         before = {group.name: group.neurons for group in prospect.partition.groups}
         after = before | {name: record.neurons_after for name, record in records.items()}
         yield f"{cost.of(after) / cost.of(before):.1%} of the original's {keep.kind} are left"
+
+
+def _missed(keep: Keep, change: OutputChange | None) -> Iterator[str]:
+    """That the measured error exceeds the one that was asked for by more than its noise."""
+    if not isinstance(keep, Budget) or keep.kind != "error" or change is None:
+        return
+    if not change.error <= keep.target * NEAR:
+        yield (
+            f"asked was an error of at most {keep.target:.4g}; measured on fresh queries is "
+            f"{change.error:.4g}, since errors are planned to first order; ask for less"
+        )
 
 
 def _check(keep: Keep | None, *, lossless: bool, order: str | None, repair: object) -> None:
@@ -343,7 +395,7 @@ def _measured(
 def _fresh(prospect: Prospect, *, seed: int, tell: Progress) -> Iterator[Call]:
     """Queries that chose nothing, save for samples; of those that are dear to make one batch."""
     law = prospect.moments.law
-    examples = 1 if isinstance(law, BatchNormMatched | Impressions) else MEASURED
+    examples = 1 if isinstance(law, _DEAR) else MEASURED
     return drawn(law, prospect.subject, seed=seed, examples=examples, tell=tell)
 
 

@@ -9,6 +9,9 @@ from torch import Tensor
 SAMPLES = "the user's samples"
 """What the words of a law begin with where it is inputs that the user has."""
 
+UNCHANGED = "nothing was removed: the weights are the original's, bit by bit"
+"""The note on a network that kept everything."""
+
 FEW = "fewer queries than neurons"
 """What a note begins with where weights fit their queries alone."""
 
@@ -183,11 +186,12 @@ class Certified:
             "network", else (groups,), infinite where nothing is proven.
         attack: Changes that some query attains: no certificate could be smaller. As `certificate`;
             NaN where none was looked for.
-        holds: Whether no attack beats its certificate, rounding of the attack allowed for.
+        holds: Whether no attack beats its certificate, rounding of the attack allowed for; what is
+            NaN never holds, and where nothing is proven there is nothing to beat.
         scope: "network", or "group" and why no bound of the whole network exists.
         space: The queries, in words.
-        vacuous: Where a bound exceeds the output's own range, the attack does not, and so the bound
-            says nothing; an empty text where none does.
+        vacuous: Where nothing is proven, and where a bound exceeds the output's own range, the
+            attack does not, and so the bound says nothing; an empty text where neither is.
         groups: For a network, the changes behind every group as errors add up; for the scope
             "group", each run of groups for itself.
         unchanged: The share of the samples whose class provably is the same in both networks

@@ -18,7 +18,7 @@ from coreprune.opening import Model
 from coreprune.progress import Progress
 from coreprune.proof import chain_of, notes_on, proof_of
 from coreprune.prospect import Options, read_groups
-from coreprune.records import WholeRecord
+from coreprune.records import UNCHANGED, WholeRecord
 from coreprune.result import PruneResult
 from coreprune.shells.torch_module.files import tensors_hash
 from coreprune.sizes.costs import flop_cost
@@ -116,7 +116,7 @@ def remove(
             *subject.graph.notes,
             *notes,
             *notes_on(proof, chain),
-            *([] if outcome.cuts else [NOTHING]),
+            *([] if outcome.cuts else [UNCHANGED, NOTHING]),
         ),
         example=subject.call,
     )

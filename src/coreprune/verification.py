@@ -176,7 +176,7 @@ def _judged(
 
 def is_beaten(attack: float, certificate: float) -> bool:
     """Whether an attack exceeds a stored certificate by more than rounding."""
-    return attack > certificate * (1 + WITHIN) + WITHIN
+    return not attack <= certificate * (1 + WITHIN) + WITHIN  # a NaN holds nothing
 
 
 def _stored_space(document: Mapping[str, Any], claims: list[tuple[str, float, float]]) -> Space:
@@ -243,7 +243,7 @@ def _attack_on(
     known = [attack for attack in attacks if attack is not None]
     if not known or len(known) < len(attacks) or _is_inside(name, document):
         return None
-    return max(known)
+    return math.nan if any(map(math.isnan, known)) else max(known)
 
 
 def _is_inside(name: str, document: Mapping[str, Any]) -> bool:

@@ -69,13 +69,10 @@ def test_every_reader_counts_and_the_scope_says_why_it_is_the_group():
     assert 0.2 * group.certificate < max(moved) <= group.certificate
 
 
-@pytest.mark.parametrize(
-    ("dtype", "rounding"), [(torch.float64, 1e-9), (torch.float32, 1e-4), (torch.bfloat16, 5.0)]
-)
-def test_keeping_everything_is_certified_to_change_nothing_but_rounding(dtype, rounding):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_keeping_everything_is_certified_to_change_nothing(dtype):
     result = coreprune.prune(network(5, 12, 3).to(dtype), X.to(dtype), keep=1.0)
-    assert rounding / 1e6 < result.certificate < rounding
-    assert rounding / 1e6 < result.groups[0].certificate < rounding
+    assert result.certificate == 0 == result.groups[0].certificate
 
 
 def test_sums_too_long_for_their_precision_have_no_certificate():

@@ -66,7 +66,10 @@ def test_where_the_config_has_the_width_transformers_reads_it(tmp_path):
     source = saved(deberta, tmp_path)
     small, result = tmp_path / "small", result_of(deberta)
     told = save_traced(result, source, small)
-    assert told == f"transformers reads it: DebertaV2Model.from_pretrained({str(small)!r})"
+    assert (
+        told
+        == f"transformers reads it: transformers.DebertaV2Model.from_pretrained({str(small)!r})"
+    )
     assert json.loads((small / "config.json").read_text())["intermediate_size"] == 12
     assert {path.name for path in small.iterdir()} == {
         "config.json", "coreprune.json", "model.safetensors", "tokenizer.json",
@@ -136,7 +139,10 @@ def test_the_commands_take_such_folders(command, tmp_path):
     assert (code, err) == (0, "")
     assert "note: config.json names code of its own as auto_map; it was copied, not run" in out
     told = out.splitlines()[-1]
-    assert told == f"transformers reads it: DebertaV2Model.from_pretrained({str(small)!r})"
+    assert (
+        told
+        == f"transformers reads it: transformers.DebertaV2Model.from_pretrained({str(small)!r})"
+    )
     page = unescape((tmp_path / "out.html").read_text())
     assert told in page
     assert "encoder.layer.0.intermediate.dense" in page
@@ -153,7 +159,7 @@ def test_refusals_are_one_line(command, tmp_path, monkeypatch):
     words = ("prune", source, "-o", small, "--keep", "0.5")
     for more, complaint in [
         (("--weights", "w.pt"), "leave --weights out"),
-        (("--layers", "1:"), "layers are of Hugging Face folders that the family table has"),
+        (("--layers", "1:"), "only for Hugging Face folders of the family table"),
     ]:
         code, _, err = command(*words, *more)
         assert code == 1

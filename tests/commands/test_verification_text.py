@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from coreprune.commands.verification_text import _numbers, _rounding
+from coreprune.commands.verification_text import _numbers, _rounding, print_verification
+from coreprune.records import Certified, CertifiedGroup
+from coreprune.verification import Verification
 
 
 @pytest.mark.parametrize(
@@ -27,8 +29,24 @@ def test_a_ratio_is_said_where_it_tells(attack, bound, words):
 def test_where_nothing_is_proven_no_rounding_is_spoken_of(bound, words):
     found = SimpleNamespace(
         scope="group: no chain",
-        groups=[SimpleNamespace(certificate=bound)],
+        groups=[SimpleNamespace(certificate=bound, attack=0.1, name="a", reason="")],
         rounding=torch.tensor([0.5]),
         precision="float32",
     )
     assert words in _rounding(found)
+
+
+def test_where_nothing_is_told_that_is_said_with_the_reasons_and_no_table(capsys):
+    unknown = CertifiedGroup(
+        name="0 → 2", certificate=None, attack=None, reason="not attacked: other sizes"
+    )
+    nothing = torch.tensor([float("inf")])
+    certified = Certified(
+        certificate=nothing, attack=nothing, holds=True, scope="group: no chain", space="a box",
+        vacuous="", groups=(unknown,), rounding=nothing, precision="float32",
+    )  # fmt: skip
+    print_verification(Verification(certified=certified, stored=(), holds=True))
+    out = capsys.readouterr().out
+    assert "nothing is proven anew of these two networks and nothing was attacked" in out
+    assert "(0 → 2: other sizes)" in out
+    assert "what is not known" not in out

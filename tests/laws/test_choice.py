@@ -21,7 +21,7 @@ from coreprune import (
     prune,
 )
 from coreprune.graph.partition import find_groups
-from coreprune.laws.choice import choose_law
+from coreprune.laws.choice import choose_law, remark_on
 from coreprune.shells.torch_module.subject import prepare
 
 
@@ -185,3 +185,9 @@ def test_a_method_without_a_law_says_so():
     assert result.law == "none: the method needs no law"
     assert (result.curve, result.expected_error) == ((), None)
     assert result.measured_error is None
+
+
+@pytest.mark.parametrize(("law", "told"), [(DeadLeaves(), True), (Gaussian(), False)])
+def test_pictures_where_inputs_are_none_are_remarked_on(law, told):
+    assert bool(remark_on(law, prepare(mlp(6, 12, 3), draw(4, 6)))) is told
+    assert not remark_on(law, prepare(convolutional(), torch.ones(4, 1, 6, 6)))

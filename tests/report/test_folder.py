@@ -28,6 +28,12 @@ def test_blocks_are_told_with_the_worst_of_them():
         assert words in found.replace("\u202f", " ").replace("\u00a0", " "), words
 
 
+def test_only_blocks_that_lose_much_are_warned_of():
+    worse = {**BLOCK, "name": "layers.1", "relative_error": 0.6}
+    assert "1 of 2 blocks lose more than 50%" in text(blocks=[BLOCK, worse])
+    assert "blocks lose" not in text()
+
+
 def test_blocks_that_stay_whole_are_listed_by_reason():
     found = text(whole={"layers.2": "too narrow", "layers.3": "too narrow"})
     assert "These blocks keep all their neurons." in found

@@ -43,7 +43,8 @@ def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLaye
     parameters = subject.graph.parameters
     return {
         one.name: RunLayers(
-            links=links_of(one, parameters), precision=precision_of(one, parameters)
+            links=links_of(one, parameters),
+            precision=precision_of(one, parameters),
         )
         for one in runs_of(groups)
     }
@@ -55,7 +56,8 @@ def of_groups(
     *,
     asked: Asked,
     why: str,
-    channels: Sequence[GroupBound] = (),
+    channels: Sequence[GroupBound],
+    order: Sequence[str],
 ) -> Certified:
     """Certify and attack run by run.
 
@@ -65,6 +67,7 @@ def of_groups(
         asked: What for.
         why: Why there is no bound of the whole network, in words.
         channels: What is proven of groups that are in no run.
+        order: The names of the original's groups, as they are to be listed.
 
     Returns:
         The certificates.
@@ -74,7 +77,8 @@ def of_groups(
     """
     _check_fits(originals, asked)
     found = [_of_run(name, run, others.get(name), asked=asked) for name, run in originals.items()]
-    found.extend(channels)
+    places = {f"{name} → ": place for place, name in enumerate(order)}
+    found = sorted([*found, *channels], key=lambda one: _place(one.record.name, places))
     records = [one.record for one in found]
     bounds = [math.inf if r.certificate is None else r.certificate for r in records]
     attacks = [math.nan if r.attack is None else r.attack for r in records]
@@ -90,7 +94,11 @@ def of_groups(
         holds=all(holds(record, record.attack or 0.0) for record in records),
         scope=f"group: no bound of the whole network, because {why}",
         space=f"{words_of(asked.space)}, inputs being those of each group's first layer{windows}",
-        vacuous=vacuous_words("groups", torch.tensor([one.vacuous for one in found])),
+        vacuous=vacuous_words(
+            "groups",
+            torch.tensor([one.vacuous for one in found]),
+            unproven=sum(record.certificate is None for record in records),
+        ),
         groups=tuple(records),
         rounding=torch.tensor([one.rounding for one in found], dtype=torch.float64),
         precision=named(
@@ -99,6 +107,11 @@ def of_groups(
         ),
         by_range=by_range(*(run.links for run in (*originals.values(), *others.values()))),
     )
+
+
+def _place(name: str, places: Mapping[str, int]) -> int:
+    """Of the group that a run begins with."""
+    return next((place for start, place in places.items() if name.startswith(start)), len(places))
 
 
 def _check_fits(originals: Mapping[str, RunLayers], asked: Asked) -> None:

@@ -1,7 +1,9 @@
 """Whether an attack beats a certificate, and whether that says anything."""
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from coreprune.core.chain import Link
@@ -15,7 +17,24 @@ def holds(group: CertifiedGroup, size: float) -> bool:
     """Whether no attack beats a group's certificate, values inside being of this size."""
     if group.certificate is None or group.attack is None:
         return True
-    return group.attack <= group.certificate + WITHIN * size
+    attack, bound = torch.tensor([group.attack, group.certificate], dtype=torch.float64)
+    return bool(not_beaten(attack, bound, size=size))
+
+
+def not_beaten(attack: Tensor, bound: Tensor, *, size: float) -> Tensor:
+    """Where no attack beats a certificate; what is NaN on either side never counts as that.
+
+    Args:
+        attack: Changes found. Shape (k,).
+        bound: Certificates; an infinite one says nothing, so nothing beats it. Shape (k,).
+        size: Of values inside the networks, for the rounding of the attack.
+
+    Returns:
+        Flags. Shape (k,).
+    """
+    room = WITHIN * size if math.isfinite(size) else 0.0
+    known = attack.isfinite() | (bound == math.inf)
+    return known & ~attack.isnan() & (attack <= bound + room)
 
 
 def says_nothing(bound: Tensor, attack: Tensor, span: Tensor) -> Tensor:
@@ -31,18 +50,20 @@ def says_nothing(bound: Tensor, attack: Tensor, span: Tensor) -> Tensor:
     Returns:
         Flags. Shape (k,).
     """
-    return (bound > span) & (attack <= span)
+    return ~(bound <= span) & ~(attack > span)
 
 
-def vacuous_words(what: str, flags: Tensor) -> str:
-    """Where certificates exceed ranges; an empty text where none does."""
-    count = int(flags.sum())
-    if not count:
-        return ""
-    return (
-        f"{count} of {len(flags)} {what}: the certificate exceeds the whole range of the "
-        "original there, so it says nothing"
-    )
+def vacuous_words(what: str, flags: Tensor, *, unproven: int) -> str:
+    """Where nothing is proven and where certificates exceed ranges; empty where neither is."""
+    words = []
+    if unproven:
+        words.append(f"{unproven} of {len(flags)} {what}: nothing is proven")
+    if count := int(flags.sum()):
+        words.append(
+            f"{count} of {len(flags)} {what}: the certificate exceeds the whole range of the "
+            "original there, so it says nothing"
+        )
+    return "; ".join(words)
 
 
 def by_range(*chains: Sequence[Link]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from coreprune.graph.ir import (
     parameters_of,
 )
 from coreprune.graph.layer import activation_of
-from coreprune.graph.runs import Run, links_of, precision_of, runs_of
+from coreprune.graph.runs import Run, links_of, precision_of, runs_of, tensors_of
 from coreprune.laws.calls import only_input
 from coreprune.shells.network import Network
 from coreprune.shells.outputs import leaves_of
@@ -41,6 +41,7 @@ class NetworkChain:
         ending: What is applied to the last layer's outputs.
         shape: Of one input.
         precision: What it runs in.
+        tensors: What its layers and all between them hold, by name.
     """
 
     run: Run
@@ -48,6 +49,7 @@ class NetworkChain:
     ending: Activation
     shape: tuple[int, ...]
     precision: torch.dtype
+    tensors: Parameters
 
 
 def network_chain(subject: Network, groups: Sequence[Group]) -> NetworkChain | str:
@@ -80,6 +82,7 @@ def network_chain(subject: Network, groups: Sequence[Group]) -> NetworkChain | s
         ending=ending,
         shape=tuple(image.shape[1:]),
         precision=precision_of(run, graph.parameters),
+        tensors=tensors_of(run, graph.parameters),
     )
     return chain if _computes(chain, subject) else NO_CHAIN
 

@@ -3,15 +3,17 @@
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from coreprune.certificates.channels import by_ranges, difference, jointly, tap_by_tap, way_of
 from coreprune.certificates.fast import TOO_WIDE, cut_certificate, is_too_wide
-from coreprune.certificates.view import view
+from coreprune.certificates.view import names_of, view
 from coreprune.errors import ArgumentError
 from coreprune.graph.cut import Cut
 from coreprune.graph.groups import Consumer, Group
 from coreprune.graph.ir import Add, Convolution, Graph, Multiply, Parameters
+from coreprune.graph.runs import same_tensors
 from coreprune.laws.space import QuerySpace
 
 
@@ -66,8 +68,11 @@ def certificate_of(
     group = cut.group
     if no_certificate(group, before) is not None:
         return CutCertificate()
+    bound: float | None
     radius = space.radii[group.name]
-    if group.is_plain:
+    if _is_whole(cut, before, after):
+        bound, words = 0.0, f"inputs of the layer of norm at most {radius:.6g}"
+    elif group.is_plain:
         bound = cut_certificate(cut, before, after, query_radius=radius)
         words = f"inputs of the layer of norm at most {radius:.6g}"
     else:
@@ -85,6 +90,13 @@ def certificate_of(
     return CutCertificate(bound=bound, radius=radius, space=words)
 
 
+def _is_whole(cut: Cut, before: Parameters, after: Parameters) -> bool:
+    """Whether the cut left every tensor around the group as it was."""
+    names = [name for each in cut.group.consumers for name in names_of(cut.group, each)]
+    both = [{name: own[name] for name in names} for own in (before, after)]
+    return same_tensors(both[0], both[1])
+
+
 def _sizes(extents: tuple[int, ...]) -> str:
     return "×".join(map(str, extents))
 
@@ -99,7 +111,7 @@ def _worst(
         ]
     except ArgumentError:  # an activation overflows
         return None
-    worst = max(float(bound.amax()) for bound in bounds)
+    worst = float(torch.stack([bound.amax() for bound in bounds]).amax())  # NaN if any is
     return worst if math.isfinite(worst) else None
 
 

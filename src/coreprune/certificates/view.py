@@ -57,7 +57,7 @@ def view(
     Returns:
         The view, on the CPU.
     """
-    own = {name: parameters[name].detach().cpu() for name in _names(group, consumer)}
+    own = {name: parameters[name].detach().cpu() for name in names_of(group, consumer)}
     alone = replace(group, consumers=(consumer,))
     precision = precision_of(Run(groups=(alone,), reader=consumer), own)
     flat = without_pools(consumer)
@@ -92,7 +92,8 @@ def _is_linear_pool(node: Node) -> bool:
     return isinstance(node, Pool) and node.is_linear
 
 
-def _names(group: Group, consumer: Consumer) -> tuple[str, ...]:
+def names_of(group: Group, consumer: Consumer) -> tuple[str, ...]:
+    """The tensors of a group's layer, of one that reads it, and of all between."""
     nodes = (group.producer, *consumer.passengers, consumer.affine)
     names = [name for node in nodes for name in parameters_of(node)]
     return (*names, *([] if consumer.constant is None else [consumer.constant]))

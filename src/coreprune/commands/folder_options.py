@@ -40,24 +40,39 @@ WAYS: Mapping[str, str] = {
 """Of options that do not apply to folders, by the parameter's name: the way out."""
 
 
-def check_applicable(context: typer.Context) -> None:
-    """Refuse options that were given and do not apply to folders.
+OF_BLOCKS: Mapping[str, str] = {
+    "layers": "name what stays whole with --skip",
+    "workers": "nothing is cut block by block",
+    "threads": "nothing is cut block by block",
+    "ray_address": "nothing is cut block by block",
+}
+"""Of options that apply to those alone, likewise."""
+
+
+def check_applicable(context: typer.Context, *, by_blocks: bool) -> None:
+    """Refuse options that were given and do not apply to the kind of model.
 
     Args:
         context: Of the command.
+        by_blocks: Whether the model is a folder that is cut block by block.
 
     Raises:
         ArgumentError: With all of them and the way out of each.
     """
-    given = []
+    ways, given = WAYS if by_blocks else OF_BLOCKS, []
     for parameter in context.command.params:
         name = str(parameter.name)
         source = context.get_parameter_source(name)
-        if name in WAYS and source is not None and source.name != "DEFAULT":
+        if name in ways and source is not None and source.name != "DEFAULT":
             option = max(parameter.opts, key=len)
-            given.append(f"leave {option} out: {WAYS[name]}")
+            given.append(f"leave {option} out: {ways[name]}")
     if given:
-        raise ArgumentError(f"not for Hugging Face folders: {'; '.join(given)}")
+        kinds = (
+            "modules and files, not for Hugging Face folders"
+            if by_blocks
+            else "Hugging Face folders of the family table (docs/families.md), and this is none"
+        )
+        raise ArgumentError(f"only for {kinds}: {'; '.join(given)}")
 
 
 def folder_law_of(words: str | None) -> FolderLaw | None:

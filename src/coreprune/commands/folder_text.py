@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from coreprune.commands.terminal import print_table, say
+from coreprune.commands.whole_layers import whole_layers
 from coreprune.folder_repair import FolderRepaired, entries_of
-from coreprune.report.folder import repair_sentences
+from coreprune.report.folder import losing_sentences, repair_sentences
 from coreprune.shells.hf_folder.inspect_folder import FolderInspection
-from coreprune.shells.hf_folder.records import FolderResult
+from coreprune.shells.hf_folder.records import FolderResult, is_of_few_tokens
 from coreprune.shells.hf_folder.verify_folder import FolderVerification
 
 
@@ -40,6 +41,7 @@ def print_folder_inspection(found: FolderInspection) -> None:
 
 def print_folder_result(result: FolderResult, repaired: FolderRepaired | None = None) -> None:
     """What was done to every block, how a repair went, and how to read what was written."""
+    whole = whole_layers(result.whole.items())
     print_table(
         ("block", "neurons", "kept", "expected error", "share", "certificate", "stays whole"),
         [
@@ -47,17 +49,18 @@ def print_folder_result(result: FolderResult, repaired: FolderRepaired | None = 
                 block.name,
                 str(block.neurons_before),
                 str(block.neurons_after),
-                f"{block.expected_error:.2g}",
+                f"{block.expected_error:.2g}"
+                + " (few tokens)" * (repaired is None and is_of_few_tokens(block)),
                 f"{block.relative_error:.1%}",
                 f"{block.certificate:.4g}",
                 "",
             )
             for block in result.blocks
         ]
-        + [(name, "", "", "", "", "", reason) for name, reason in result.whole.items()],
+        + [(name, "", "", "", "", "", reason) for name, reason in whole.rows],
         caption="expected errors are root mean squares, shares are of what the outputs vary by",
     )
-    for sentence in _sentences(result, repaired):
+    for sentence in (*whole.sentences, *_sentences(result, repaired)):
         say(sentence)
 
 
@@ -72,6 +75,7 @@ def _sentences(result: FolderResult, repaired: FolderRepaired | None) -> Iterato
             "proven: no output of a block is off by more than its certificate, for "
             f"{result.blocks[0].space}"
         )
+        yield from losing_sentences(result.to_json()["blocks"])
     if result.left_out:
         yield f"not copied, as they hold the original's weights: {', '.join(result.left_out)}"
     yield from (f"note: {note}" for note in result.notes)
@@ -81,7 +85,8 @@ def _sentences(result: FolderResult, repaired: FolderRepaired | None) -> Iterato
         f"written to {result.target}"
     )
     if result.widths:
-        yield f"transformers reads it: AutoModel.from_pretrained({str(result.target)!r})"
+        name = f"transformers.{result.model_class}"
+        yield f"transformers reads it: {name}.from_pretrained({str(result.target)!r})"
 
 
 def print_folder_verification(found: FolderVerification) -> None:

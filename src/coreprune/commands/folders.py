@@ -13,6 +13,8 @@ from coreprune.commands.folder_text import (
     print_folder_verification,
 )
 from coreprune.commands.option_values import repair_of, shares_of
+from coreprune.commands.report import report_folder
+from coreprune.commands.report_options import ReportWish
 from coreprune.commands.terminal import complain, print_json, shown_progress
 from coreprune.core.coreset import Method
 from coreprune.folder_prune_repair import RATE, FolderWish, cut_folder, prune_and_repair
@@ -88,7 +90,9 @@ def _numbers_of(layers: str | None, source: Path) -> tuple[int, ...] | None:
     return tuple(layers_of(layers, numbers) or ())
 
 
-def verify_given_folder(source: Path, pruned: Path, *, seed: int, as_json: bool) -> None:
+def verify_given_folder(
+    source: Path, pruned: Path, *, wish: ReportWish, seed: int, as_json: bool
+) -> None:
     """`coreprune verify FOLDER PRUNED`.
 
     Raises:
@@ -96,6 +100,7 @@ def verify_given_folder(source: Path, pruned: Path, *, seed: int, as_json: bool)
     """
     with shown_progress() as tell:
         found = coreprune.verify_folder(source, pruned, seed=seed, progress=tell)
+    report_folder(pruned, wish, certified=found.to_json())
     if as_json:
         print_json(found.to_json())
     else:

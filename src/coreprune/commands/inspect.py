@@ -7,7 +7,7 @@ import typer
 import coreprune
 from coreprune.commands.folder_options import check_applicable
 from coreprune.commands.folders import inspect_given_folder
-from coreprune.commands.option_words import in_options
+from coreprune.commands.option_words import IN_NOTES, in_options
 from coreprune.commands.shared_options import (
     InputOption,
     JsonOption,
@@ -19,6 +19,7 @@ from coreprune.commands.shared_options import (
     model_of,
 )
 from coreprune.commands.terminal import print_json, print_table, say, shown_progress
+from coreprune.commands.whole_layers import whole_layers
 from coreprune.opening import is_file
 from coreprune.shells.hf_folder.config import has_row
 
@@ -33,7 +34,7 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
 ) -> None:
     """List every layer with the neurons that can be cut, or the reason why it stays whole."""
     if is_folder(model) and has_row(Path(model)):
-        check_applicable(context)
+        check_applicable(context, by_blocks=True)
         inspect_given_folder(Path(model), as_json=as_json)
         return
     with shown_progress() as tell:
@@ -43,18 +44,20 @@ def inspect(  # noqa: PLR0917 (typer reads options from arguments)
     if as_json:
         print_json(inspection.to_json())
         return
+    whole = whole_layers(
+        (layer.name, layer.reason) for layer in inspection.layers if layer.reason is not None
+    )
     print_table(
         ("layer", "neurons", "read by", "stays whole because"),
         [
-            (
-                layer.name,
-                "" if layer.neurons is None else str(layer.neurons),
-                ", ".join(layer.consumers),
-                layer.reason or "",
-            )
+            (layer.name, str(layer.neurons), ", ".join(layer.consumers), "")
             for layer in inspection.layers
-        ],
+            if layer.reason is None
+        ]
+        + [(name, "", "", reason) for name, reason in whole.rows],
     )
+    for sentence in whole.sentences:
+        say(sentence)
     say(f"{inspection.reachable:.1%} of {inspection.parameters:,} parameters can be reached")
     for note in inspection.notes:
-        say(f"{'note' if is_file(model) else 'not exported'}: {in_options(note, ())}")
+        say(f"{'note' if is_file(model) else 'not exported'}: {in_options(note, IN_NOTES)}")

@@ -1,20 +1,40 @@
 """Refusals of the library in the words of the command line."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 EXAMPLES = "example_inputs"
 """The argument whose option is called otherwise: `--input`."""
+
+IN_NOTES = ("--method", "--queries")
+"""The options that notes and reasons speak of."""
+
+_BEFORE = (
+    "^", "leave ", "leave out ", "left out with ", "given without ", "given with ", "one of ",
+    "pass ", "those layers in ",
+)  # fmt: skip
+"""What stands before arguments that are spoken of by their bare names, which are words as well."""
+
+_LAWS = {
+    "Tokens(vocabulary=...)": "tokens:VOCABULARY",
+    "Tokens": "tokens",
+    "BatchNormMatched": "batch_norm",
+    "Samples": "FILE.npy",
+    "Sentences": "FILE.txt",
+    "Gaussian": "gaussian:σ",
+    "Ball": "ball:β",
+    "Sphere": "sphere:β",
+    "Box": "box:LOW:HIGH",
+}
+"""What --queries takes for the laws that refusals name."""
 
 
 def in_options(refusal: str, options: Iterable[str]) -> str:
     """A refusal that speaks of options where it speaks of arguments.
 
-    It begins with an argument's name, or gives arguments numbers, as in `pass keep=0.5`.
-
     Args:
         refusal: What an error of the library says.
-        options: Those there are, as `--keep`.
+        options: Those there are, as `--keep`, and the names of what has none, as `MODEL`.
 
     Returns:
         The same with options in their place.
@@ -23,13 +43,46 @@ def in_options(refusal: str, options: Iterable[str]) -> str:
         >>> in_options("keep must be in (0, 1], got 2; pass keep=0.5", ["--keep"])
         '--keep must be in (0, 1], got 2; pass --keep 0.5'
     """
-    names = {option.removeprefix("--").replace("-", "_"): option for option in options}
+    names = _names(options)
+    some = "|".join(sorted(names, key=len, reverse=True))
+    told = re.sub(rf"Budget\(({some})=\.\.\.\)", lambda found: names[found[1]], refusal)
+    told = re.sub(rf"Budget\(({some})=([^()]*)\)", r"\1=\2", told)
+    told = _without_laws(told, names)
+    free = rf"(?<![\w(])({some})="  # not within a call
+    told = re.sub(rf"{free}(?=[\d.])", lambda found: f"{names[found[1]]} ", told)
+    told = re.sub(rf"{free}'(\w+)'", lambda found: f"{names[found[1]]} {found[2]}", told)
+    told = re.sub(rf"{free}True\b", lambda found: names[found[1]], told)
+    told = re.sub(
+        rf"({'|'.join(_BEFORE)})((?:{some})(?:(?:, | and )(?:{some}))*)(?=[ ,;:]|$)",
+        lambda found: found[1] + re.sub(some, lambda name: names[name[0]], found[2]),
+        told,
+    )
+    words = "|".join(name for name in names if "_" in name)  # which nothing else is called
+    return re.sub(rf"(?<![\w.-])({words})(?![\w=(])", lambda found: names[found[1]], told)
+
+
+def _names(options: Iterable[str]) -> dict[str, str]:
+    """What the library's arguments are called here."""
+    there = list(options)
+    names = {option.removeprefix("--").replace("-", "_").lower(): option for option in there}
     names[EXAMPLES] = "--input"
     if "queries" in names:  # which may be samples, where these have no option of their own
         names.setdefault("samples", names["queries"])
-    some = "|".join(sorted(names, key=len, reverse=True))
-    free = rf"(?<![\w(])({some})="  # not within a call
-    told = re.sub(rf"{free}(?=[\d.]+)", lambda found: f"{names[found[1]]} ", refusal)
-    told = re.sub(rf"{free}True\b", lambda found: names[found[1]], told)
-    told = re.sub(rf"^({some})(?= )", lambda found: names[found[1]], told)
-    return re.sub(rf"\b{EXAMPLES}\b", names[EXAMPLES], told)
+    if places := [option for option in there if not option.startswith("--")]:
+        names |= {"source": places[0], "into": places[0]}
+        names["target"] = names.get("output", places[-1])
+    return names
+
+
+def _without_laws(refusal: str, names: Mapping[str, str]) -> str:
+    """A refusal that names laws as --queries does, and balls as --radius where that is asked."""
+    if "radius" in names:
+        return refusal.replace("coreprune.Ball(radius)", names["radius"])
+    if "queries" not in names:
+        return refusal
+    for law, words in _LAWS.items():
+        call = re.escape(law) + (r"\([^()]*\)" if law.isalpha() else "")
+        refusal = re.sub(
+            rf"(queries=|coreprune\.|\b){call}", f"{names['queries']} {words}", refusal
+        )
+    return refusal

@@ -12,7 +12,7 @@ import coreprune
 from coreprune.commands.folder_options import FOLDER_LAWS, check_applicable
 from coreprune.commands.folders import prune_given_folder
 from coreprune.commands.option_values import LAWS, keep_of, law_of, repair_of
-from coreprune.commands.option_words import in_options
+from coreprune.commands.option_words import IN_NOTES, in_options
 from coreprune.commands.report import context_of, report_folder, report_pruned, typed
 from coreprune.commands.report_options import FiguresOption, ReportOption, ReportWish, ScoreOption
 from coreprune.commands.shared_options import (
@@ -27,6 +27,7 @@ from coreprune.commands.shared_options import (
 )
 from coreprune.commands.terminal import print_json, print_table, say, shown_progress
 from coreprune.commands.traced_folder import save_traced, with_notes
+from coreprune.commands.whole_layers import whole_layers
 from coreprune.core.coreset import METHODS, Method
 from coreprune.errors import ArgumentError
 from coreprune.opening import is_file
@@ -118,7 +119,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     """Write a smaller network into a new directory, or a smaller .onnx file or folder."""
     wish = ReportWish(path=report, figures=figures, score=score).checked()
     if is_folder(model) and has_row(Path(model)):
-        check_applicable(context)
+        check_applicable(context, by_blocks=True)
         prune_given_folder(
             Path(model),
             output,
@@ -135,8 +136,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         )
         report_folder(output, wish)
         return
-    _check_no_layers(layers)
-    _check_no_crew(Crew(workers=workers, ray_address=ray_address), threads)
+    check_applicable(context, by_blocks=False)
     budgets = {
         "parameters": parameters,
         "flops": flops,
@@ -200,32 +200,6 @@ def _saved(result: PruneResult, model: str, target: Path) -> tuple[PruneResult, 
     return result, ""
 
 
-def _check_no_layers(layers: str | None) -> None:
-    """Refuse numbers of layers where layers have none.
-
-    Raises:
-        ArgumentError: With the way out.
-    """
-    if layers is not None:
-        raise ArgumentError(
-            "layers are of Hugging Face folders that the family table has; name what stays whole "
-            "with --skip"
-        )
-
-
-def _check_no_crew(crew: Crew, threads: int) -> None:
-    """Refuse workers where nothing is cut block by block.
-
-    Raises:
-        ArgumentError: With the way out.
-    """
-    if crew != Crew() or threads != 1:
-        raise ArgumentError(
-            "workers, threads and ray_address are of Hugging Face folders that the family table "
-            "has; leave them out"
-        )
-
-
 def _new_target(output: Path | None, model: str) -> Path:
     """Where the result goes.
 
@@ -279,6 +253,7 @@ def _print_curve(points: Sequence[CurvePoint], *, as_json: bool) -> None:
 
 
 def _print_summary(result: PruneResult, output: Path) -> None:
+    whole = whole_layers((entry.name, entry.reason) for entry in result.whole)
     print_table(
         ("layer", "neurons", "kept", "expected error", "stays whole because"),
         [
@@ -291,8 +266,10 @@ def _print_summary(result: PruneResult, output: Path) -> None:
             )
             for group in result.groups
         ]
-        + [(entry.name, "", "", "", entry.reason) for entry in result.whole],
+        + [(name, "", "", "", reason) for name, reason in whole.rows],
     )
+    for sentence in whole.sentences:
+        say(sentence)
     record = result.to_json()
     if has_errors(record):
         what = (
@@ -306,7 +283,7 @@ def _print_summary(result: PruneResult, output: Path) -> None:
     for sentence in sentences(record):
         say(sentence)
     for note in result.notes:
-        say(f"note: {in_options(note, ())}")
+        say(f"note: {in_options(note, IN_NOTES)}")
     share = result.parameters_after / result.parameters_before
     say(
         f"{result.parameters_before:,} → {result.parameters_after:,} parameters ({share:.1%}), "

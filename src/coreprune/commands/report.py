@@ -97,20 +97,27 @@ def report(
     say(f"written to {output}")
 
 
-def report_folder(saved: Path | None, wish: ReportWish) -> None:
-    """Write what `prune` is asked to report of a folder, if anything."""
+def report_folder(
+    saved: Path | None, wish: ReportWish, *, certified: Mapping[str, Any] | None = None
+) -> None:
+    """Write what `prune` is asked to report of a folder, or `verify`, if anything."""
     if saved is not None and wish.path is not None:
-        report_saved(saved, wish, command=typed())
+        context = Context(name=saved.name, kind="folder", saved=str(saved))
+        if certified is None:
+            context = replace(context, command=typed())
+        else:
+            context = replace(context, certified=certified, checked_by=typed())
+        report_saved(saved, wish, context=context)
 
 
-def report_saved(saved: Path, wish: ReportWish, *, command: str | None = None) -> None:
+def report_saved(saved: Path, wish: ReportWish, *, context: Context | None = None) -> None:
     """Write the report of a saved record.
 
     Raises:
         FileFormatError: When there is no sound record.
     """
     record, kind = record_of(saved)
-    context = Context(name=saved.name, kind=kind, saved=str(saved), command=command)
+    context = context or Context(name=saved.name, kind=kind, saved=str(saved))
     try:
         publish(record, wish.path or saved, context=context, figures=wish.figures)
     except (KeyError, TypeError) as reason:

@@ -57,15 +57,3 @@ class ReportWish:
         if self.path is not None and self.path.suffix.lower() not in PAGES:
             raise ArgumentError(f"report {self.path} must end in .html or .htm; name such a file")
         return self
-
-    def check_no_folder(self, pruned: Path) -> None:
-        """Refuse what is not written of folders yet.
-
-        Raises:
-            ArgumentError: With the way out.
-        """
-        if self.path is not None:
-            raise ArgumentError(
-                "verify writes no report of a folder; its certificates and the largest changes "
-                f"seen are in that of coreprune report {pruned} -o {self.path}"
-            )

@@ -1,6 +1,8 @@
 """What the program prints: tables, sentences, progress, JSON."""
 
 import json
+import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -29,17 +31,27 @@ def complain(sentence: str) -> None:
 def print_table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", caption: str = ""
 ) -> None:
-    """Rows wrap on a terminal, and are whole lines in a file or a pipe."""
+    """Rows wrap on a terminal; in a file or a pipe they are whole lines, unless COLUMNS is set."""
     table = Table(*heads, title=title or None, caption=caption or None)
     for row in rows:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    console = out if out.is_terminal else Console(file=out.file, width=UNBROKEN)
+    whole = not out.is_terminal and "COLUMNS" not in os.environ
+    console = Console(file=out.file, width=UNBROKEN) if whole else out
     console.print(table)
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One JSON document on standard output."""
-    typer.echo(json.dumps(document, ensure_ascii=False))
+    """One JSON document on standard output, null where a number is none or has no end."""
+    typer.echo(json.dumps(_finite(document), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 (whatever JSON holds)
+    """The same without infinity and NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

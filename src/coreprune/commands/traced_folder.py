@@ -59,7 +59,7 @@ def save_traced(result: PruneResult, source: Path, target: Path) -> str:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     if readable:
-        return f"transformers reads it: {name}.from_pretrained({str(target)!r})"
+        return f"transformers reads it: transformers.{name}.from_pretrained({str(target)!r})"
     return (
         "its config has no entries for these widths, so from_pretrained does not read it; load it "
         f"with coreprune.load({str(target)!r}, into=transformers.{name}("

@@ -24,13 +24,14 @@ def print_verification(found: Verification) -> None:
         order = sorted(range(len(bounds)), key=lambda i: -bounds[i])[:ROWS]
         rows = [(str(i), *_numbers(attacks[i], bounds[i])) for i in order]
         print_table(("output", *heads), rows)
-    print_table(
-        ("group", *heads, "what is not known and why"),
-        [
-            (group.name, *_numbers(group.attack, group.certificate), group.reason)
-            for group in certified.groups
-        ],
-    )
+    if not _is_silent(certified):
+        print_table(
+            ("group", *heads, "what is not known and why"),
+            [
+                (group.name, *_numbers(group.attack, group.certificate), group.reason)
+                for group in certified.groups
+            ],
+        )
     if found.stored:
         print_table(
             ("stored", "radius", *heads, "holds"),
@@ -107,6 +108,11 @@ def _sentences(found: Verification) -> Iterator[str]:
             "stored certificates of groups speak of one cut alone, before repair, and on the ball "
             "of that layer's inputs"
         )
+    if any(claim.name == "network" for claim in found.stored):
+        yield (
+            "the network's stored certificate is the quick bound that every result carries; what "
+            "is proven above is refined output by output where that takes seconds, and may be less"
+        )
     if certified.vacuous:
         yield certified.vacuous
     if certified.unchanged is not None:
@@ -115,10 +121,25 @@ def _sentences(found: Verification) -> Iterator[str]:
         )
 
 
+def _is_silent(certified: Certified) -> bool:
+    """Whether nothing was proven and nothing was attacked."""
+    return certified.scope != "network" and all(
+        group.certificate is None and group.attack is None for group in certified.groups
+    )
+
+
 def _rounding(certified: Certified) -> str:
     worst = float(certified.rounding.amax())
-    proven = any(group.certificate is not None for group in certified.groups)
-    if certified.scope != "network" and not proven:
+    if _is_silent(certified):
+        reasons = "; ".join(
+            f"{group.name}: {group.reason.removeprefix('not attacked: ')}"
+            for group in certified.groups
+        )
+        return (
+            "nothing is proven anew of these two networks and nothing was attacked, which says "
+            f"neither that they agree nor that they do not ({reasons})"
+        )
+    if certified.scope != "network" and all(g.certificate is None for g in certified.groups):
         return "nothing is proven anew of these two networks"
     if not math.isfinite(worst):
         return f"nothing is proven where {unbounded(certified.precision)}"

@@ -67,9 +67,8 @@ def verify(  # noqa: PLR0913, PLR0917 (one argument an option)
     """
     wish = ReportWish(path=report, figures=figures).checked()
     if is_folder(model) and has_row(Path(model)):
-        check_applicable(context)
-        wish.check_no_folder(pruned)
-        verify_given_folder(Path(model), pruned, seed=seed, as_json=as_json)
+        check_applicable(context, by_blocks=True)
+        verify_given_folder(Path(model), pruned, wish=wish, seed=seed, as_json=as_json)
         return
     around = None if samples is None else radius
     space = space_of(radius if samples is None else None, box)

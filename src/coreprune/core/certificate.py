@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -14,9 +14,17 @@ from coreprune.core.lagrangian import WIDE, joint_bounds
 from coreprune.core.majorants import MOMENTS, majorants
 from coreprune.core.neuron_sums import NeuronSums
 from coreprune.core.query_set import QuerySet
-from coreprune.core.remainders import Remainders, remainders
+from coreprune.core.remainders import Remainders, remainders, uniform_remainders
 from coreprune.core.rounding import gamma
-from coreprune.core.row_bounds import PROOFS, Proof, RowBounds, SignedSums, row_bounds, signed_sums
+from coreprune.core.row_bounds import (
+    PROOFS,
+    Proof,
+    RowBounds,
+    SignedSums,
+    best_of,
+    row_bounds,
+    signed_sums,
+)
 from coreprune.errors import ArgumentError
 
 STEPS = (25, 150, 400)
@@ -25,6 +33,8 @@ ONCE = (100,)
 """The same without `effort`."""
 MANY = 2**26
 """k·n·e from which on a certificate without `effort` stays with the bounds of all rows at once."""
+WIDEST = 2**26
+"""The same from which on those are of neurons in their smallest forms alone."""
 _AT_ONCE = 6_000_000  # numbers of one intermediate tensor
 _SUMS_AT_ONCE = 64  # between one certificate and the next
 
@@ -94,9 +104,8 @@ def certificate(
     """
     if effort is not None and not effort >= 0:
         raise ArgumentError(f"effort must be a number of seconds ≥ 0, got {effort}")
-    n = sum(len(block.points) for block in sums.blocks)
-    wide = len(sums.offsets) * n * min(n, space.axes.shape[-1]) > MANY
-    passes = STEPS if effort is not None else () if wide else ONCE
+    once = () if _size(sums, space) > MANY else ONCE
+    passes = once if effort is None else STEPS
     deadline = time.monotonic() + (math.inf if effort is None else effort)
     improving = refinements(sums, space, passes=passes, slack=slack)
     found = next(improving)
@@ -130,19 +139,24 @@ def refinements(
         ArgumentError: As `certificate`.
     """
     problem = _problem(sums, space)
-    found = row_bounds(problem.parts, problem.neurons, space)
+    uniform = {} if _size(sums, space) > WIDEST else uniform_remainders(sums, space)
+    found = _of_all_rows(problem, uniform.values())
     extra = torch.zeros_like(sums.offsets) if slack is None else slack.to(sums.offsets)
     yield _certificate(problem, found, extra)
     if not passes:
         return
-    rows, line = problem.neurons.rows, problem.parts.line
-    frame = coordinates(rows, line, space)
-    gram = rows @ rows.T if _is_wide(frame, space) else None
+    problems = [problem]
+    if "envelope" in uniform:  # of which parabolas bound some sums better, and cones others
+        problems.append(_split(sums, space, uniform["envelope"]))
+    rows = problem.neurons.rows
+    frames = [coordinates(rows, one.parts.line, space) for one in problems]
+    gram = rows @ rows.T if _is_wide(frames[0], space) else None
     for steps in passes:
         order = found.values.argsort(descending=True)
-        for chunk in torch.split(order, _sums_at_once(frame, whole=gram is None)):
-            values = _joint(problem, frame, chunk, steps=steps, gram=gram)
-            found = _improved(found, chunk, values)
+        for chunk in torch.split(order, _sums_at_once(frames[0], whole=gram is None)):
+            for one, frame in zip(problems, frames, strict=True):
+                values = _joint(one, frame, chunk, steps=steps, gram=gram)
+                found = _improved(found, chunk, values)
             yield _certificate(problem, found, extra)
 
 
@@ -155,8 +169,27 @@ def _problem(sums: NeuronSums, space: QuerySet) -> _Problem:
     if not torch.isfinite(neurons.greatest - neurons.least).all():
         names = ", ".join(block.activation.name for block in sums.blocks)
         raise ArgumentError(f"space must keep {names} finite on every query; pass a smaller one")
+    return _split(sums, space, neurons)
+
+
+def _split(sums: NeuronSums, space: QuerySet, neurons: Remainders) -> _Problem:
     parts = signed_sums(sums, neurons, space)
     return _Problem(sums=sums, space=space, neurons=neurons, parts=parts)
+
+
+def _size(sums: NeuronSums, space: QuerySet) -> int:
+    """k·n·e."""
+    n = sum(len(block.points) for block in sums.blocks)
+    return len(sums.offsets) * n * min(n, space.axes.shape[-1])
+
+
+def _of_all_rows(problem: _Problem, uniform: Iterable[Remainders]) -> RowBounds:
+    """The best of each neuron in its smallest form, and most of them in one."""
+    found = row_bounds(problem.parts, problem.neurons, problem.space)
+    for neurons in uniform:
+        other = _split(problem.sums, problem.space, neurons)
+        found = best_of(found, row_bounds(other.parts, neurons, problem.space))
+    return found
 
 
 def _is_wide(frame: Coordinates, space: QuerySet) -> bool:

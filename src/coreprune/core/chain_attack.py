@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Generator, Tensor
 
 from coreprune.core.attack import Ascent, Attack, attack_function
@@ -74,4 +75,4 @@ def hidden_attack(
         ascent=Ascent(restarts=4, steps=40),
         generator=generator,
     )
-    return max(float(found.values.amax()), float(probes.amax()))
+    return float(torch.stack([found.values.amax(), probes.amax()]).amax())  # NaN if either is

@@ -96,7 +96,12 @@ def _least(gram: Tensor, alpha: Tensor, slopes: tuple[Tensor, Tensor], *, lost: 
 
 def _power(matrix: Tensor) -> Tensor:
     """About the largest eigenvalue, from below: a proposal, nothing rests on it."""
-    x = matrix.sum(1) + matrix.diagonal()
+    if not len(matrix):
+        return matrix.new_zeros(())
+    sizes: Tensor = torch.linalg.vector_norm(matrix, dim=1)
+    # Signs of a column, so that opposite neurons do not cancel; the sine, so that no others do.
+    signs = matrix[int(sizes.argmax())].sign()
+    x = sizes * (signs + torch.arange(1, len(matrix) + 1).to(matrix).sin() / 2)
     for _ in range(_POWER):
         x = matrix @ (x / torch.linalg.vector_norm(x).clamp_min(1e-300))
     length: Tensor = torch.linalg.vector_norm(x)

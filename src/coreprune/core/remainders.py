@@ -12,9 +12,14 @@ times where e is flat, because flat remainders add up as if all met at one query
 - *cone*: φ(s_j) and a Lipschitz cone around it, m = s_j, cut at the range of φ;
 - *chord*: the line through the ends, and how far φ strays from it, cell by cell;
 - *range*: the middle of φ's range, and nothing known but the half-range.
+
+Sums of neurons in one form can have a smaller bound than sums of the smallest forms: what is known
+of all remainders together, such as the norm of y, serves the neurons of one form best.
+`uniform_remainders` have one form for all.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +30,25 @@ from coreprune.core.query_set import QuerySet, pulled_back
 from coreprune.core.rounding import interval
 
 _CELLS, _FLAT = 256, 3.0
+
+_COMMON = {"envelope": -5, "cone": -3, "chord": -2}
+"""The forms that are tried for all neurons, and their places from the end. All in the form *range*
+are the triangle's bound, and whoever can take *side* has."""
+
+_OF_A_FORM = (
+    "centre",
+    "low",
+    "high",
+    "slope",
+    "offset",
+    "scale",
+    "floor",
+    "ceiling",
+    "gap",
+    "flat",
+    "odd",
+)
+"""What the forms of a neuron differ in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,7 +104,36 @@ def remainders(sums: NeuronSums, space: QuerySet) -> Remainders:
     Returns:
         The lines and remainders.
     """
-    parts = [_of_block(block, space) for block in sums.blocks]
+    return _joined([_picked(forms, _smallest(forms)) for forms in _all_forms(sums, space)])
+
+
+def uniform_remainders(sums: NeuronSums, space: QuerySet) -> dict[str, Remainders]:
+    """The same with one form for all neurons of which it is finite, the others as they were.
+
+    Args:
+        sums: The sums in float64.
+        space: The queries.
+
+    Returns:
+        The lines and remainders by the form, for those that not all neurons take that could.
+    """
+    blocks = list(_all_forms(sums, space))
+    choices = [_smallest(forms) for forms in blocks]
+    found = {}
+    for name, place in _COMMON.items():
+        moved = [
+            torch.where(_width(forms[place]).isfinite(), len(forms) + place, choice)
+            if len(forms) >= -place
+            else choice
+            for forms, choice in zip(blocks, choices, strict=True)
+        ]
+        if not all(map(torch.equal, moved, choices)):
+            found[name] = _joined(list(map(_picked, blocks, moved)))
+    return found
+
+
+def _joined(parts: Sequence[Remainders]) -> Remainders:
+    """The neurons of all blocks, one after the other."""
     joined = {
         field.name: torch.cat(
             [getattr(part, field.name) for part in parts], dim=1 if field.name == "weights" else 0
@@ -99,7 +152,13 @@ def remainder_ends(neurons: Remainders) -> tuple[Tensor, Tensor]:
     return torch.where(neurons.odd, torch.maximum(bottom, -largest), bottom), top
 
 
-def _of_block(block: Block, space: QuerySet) -> Remainders:
+def _all_forms(sums: NeuronSums, space: QuerySet) -> Iterator[list[Remainders]]:
+    """Block by block, all its neurons in every form that competes."""
+    for block in sums.blocks:
+        yield _forms(block, space)
+
+
+def _forms(block: Block, space: QuerySet) -> list[Remainders]:
     rows, shift = pulled_back(block.points, block.bias, space)
     low, high = interval(block.points, block.bias, space)
     least, greatest = block.activation.extent(low, high)
@@ -122,15 +181,23 @@ def _of_block(block: Block, space: QuerySet) -> Remainders:
         ]
     forms.insert(-1, _chord(low, high, block.activation))
     forms.insert(-2, _cone((low - shift, high - shift), values, centre=shift, lipschitz=lipschitz))
-    candidates = [Remainders(**known, **form) for form in forms]
-    widths = torch.stack([_width(candidate) for candidate in candidates])
+    return [Remainders(**known, **form) for form in forms]
+
+
+def _smallest(forms: Sequence[Remainders]) -> Tensor:
+    """For each neuron the place of its smallest form. Shape (n,)."""
+    widths = torch.stack([_width(form) for form in forms])
     # Of equally wide forms the first: it has the most structure to bound sums with.
-    choice = (widths <= widths.amin(0) * (1 + 1e-9)).int().argmax(0)
+    return (widths <= widths.amin(0) * (1 + 1e-9)).int().argmax(0)
+
+
+def _picked(forms: Sequence[Remainders], choice: Tensor) -> Remainders:
+    """Each neuron in the form of its own."""
     picked = {
-        name: torch.stack([form[name] for form in forms]).gather(0, choice[None])[0]
-        for name in forms[0]
+        name: torch.stack([getattr(form, name) for form in forms]).gather(0, choice[None])[0]
+        for name in _OF_A_FORM
     }
-    return Remainders(**known, **picked)
+    return replace(forms[0], **picked)
 
 
 def _width(neurons: Remainders) -> Tensor:

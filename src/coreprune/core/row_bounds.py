@@ -133,6 +133,15 @@ def row_bounds(parts: SignedSums, neurons: Remainders, space: QuerySet) -> RowBo
     )
 
 
+def best_of(one: RowBounds, other: RowBounds) -> RowBounds:
+    """The better of two bounds of the same sums, one by one."""
+    return RowBounds(
+        values=torch.minimum(one.values, other.values),
+        proofs=torch.where(other.values < one.values, other.proofs, one.proofs),
+        norm=min(one.norm, other.norm),
+    )
+
+
 def _largest(factors: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Max of factor·value over [low, high], a factor 0 giving 0 whatever the ends. (m, n)."""
     return torch.where(factors > 0, factors * high, torch.where(factors < 0, factors * low, 0.0))

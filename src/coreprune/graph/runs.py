@@ -100,6 +100,19 @@ def precision_of(run: Run, parameters: Parameters) -> torch.dtype:
     return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
 
 
+def tensors_of(run: Run, parameters: Parameters) -> dict[str, Tensor]:
+    """What a run's nodes hold, by name."""
+    nodes = [node for group in run.groups for node in _nodes(group)]
+    return {name: parameters[name] for node in nodes for name in parameters_of(node)}
+
+
+def same_tensors(one: Parameters, other: Parameters) -> bool:
+    """Whether two networks hold the same tensors under the same names."""
+    return one.keys() == other.keys() and all(
+        one[name].dtype == other[name].dtype and torch.equal(one[name], other[name]) for name in one
+    )
+
+
 def _nodes(group: Group) -> Iterator[Node]:
     yield group.producer
     for consumer in group.consumers:

@@ -69,6 +69,17 @@ def choose_law(queries: Law | None, subject: Network, groups: Sequence[Group]) -
     return _default(subject, groups)
 
 
+def remark_on(law: Law | None, subject: Network) -> str:
+    """What to know of a law of pictures where inputs are none; an empty text for all others."""
+    example = only_input(subject.call)
+    if not isinstance(law, DeadLeaves) or example is None or example.ndim > 2:
+        return ""
+    return (
+        "queries speaks of pictures, and inputs have no sides: their entries are drawn normal "
+        "about a common one; for independent ones pass Gaussian()"
+    )
+
+
 def _default(subject: Network, groups: Sequence[Group]) -> Choice:
     if remembers(groups, chained(subject.graph, groups)):
         return Choice(law=None, why=REMEMBERED)

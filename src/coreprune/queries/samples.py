@@ -103,7 +103,7 @@ class Samples:
             found = f"{count} batches"
         raise ArgumentError(
             f"samples must be more than the {batches} batches that are held back, got {found}; "
-            "pass more, or hold fewer back with Repair(held_back=1)"
+            "pass more, or in Python hold fewer back with Repair(held_back=1)"
         )
 
     def _raw(self) -> Iterable[Any]:

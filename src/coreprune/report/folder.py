@@ -1,16 +1,19 @@
 """The record of a pruned Hugging Face folder as a page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from coreprune.report.bound_chart import Interval, bound_chart
 from coreprune.report.context import Context
 from coreprune.report.layer_chart import LayerBar, layer_chart
-from coreprune.report.loading import loading_code
 from coreprune.report.numbers import number, percent, share
 from coreprune.report.page import Figure, Page, Section, Table
 from coreprune.report.parts import compared, counted, left_whole, timed, versions
 from coreprune.report.sentences import Record, full
+
+LOST = 0.5
+"""Of what a block's outputs vary by; from there on the model must be tried before it is trusted.
+Residual streams carry much past a block, so some models bear more."""
 
 
 def folder_page(record: Record, context: Context) -> Page:
@@ -29,7 +32,7 @@ def folder_page(record: Record, context: Context) -> Page:
         figures=(*_figures(record), *compared(context)),
         words=tuple(map(full, (*_answer(record), *timed(context)))),
         sections=(
-            *_blocks(record["blocks"]),
+            *_blocks(record["blocks"], context),
             *_left(record),
             _loading(record, context),
             _making(record, context),
@@ -70,6 +73,25 @@ def repair_sentences(repair: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
+def losing_sentences(blocks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """That a model may not work as it is, where blocks lose much.
+
+    Args:
+        blocks: Those entries of the record.
+
+    Yields:
+        One sentence without a full stop, or none.
+    """
+    losses = [block["relative_error"] for block in blocks if block["relative_error"] > LOST]
+    if losses:
+        yield (
+            f"{len(losses)} of {len(blocks)} blocks lose more than {LOST:.0%} of what their "
+            f"outputs vary by, up to {percent(max(losses))}: without repair the model may not "
+            "work; try it, and keep more (--keep), train it (--repair, longer), or choose by what "
+            "the model gives (--queries tokens)"
+        )
+
+
 def _answer(record: Record) -> Iterator[str]:
     if record.get("repair") is not None:
         yield from repair_sentences(record["repair"])
@@ -79,10 +101,11 @@ def _answer(record: Record) -> Iterator[str]:
             f"each block's outputs are expected to be off by at most {percent(worst)} of what they "
             "vary by"
         )
+        yield from losing_sentences(record["blocks"])
     yield "what is proven speaks of each block alone; of the whole model nothing is"
 
 
-def _blocks(blocks: list[Mapping[str, Any]]) -> Iterator[Section]:
+def _blocks(blocks: list[Mapping[str, Any]], context: Context) -> Iterator[Section]:
     if not blocks:
         yield Section(title="Blocks", words=("No block lost a neuron.",))
         return
@@ -96,18 +119,32 @@ def _blocks(blocks: list[Mapping[str, Any]]) -> Iterator[Section]:
         charts=(layer_chart(bars),),
         tables=(_table(blocks),),
     )
+    found = context.certified
+    attack, tested = ("largest_seen", blocks) if found is None else ("attack", found["blocks"])
     intervals = [
-        Interval(name=one["name"], attack=one["largest_seen"], certificate=one["certificate"])
-        for one in blocks
+        Interval(name=one["name"], attack=one[attack], certificate=one["certificate"])
+        for one in tested
     ]
     yield Section(
         title="What is proven",
         words=(
             "No output of a block changes by more than the proven bound, whatever the model reads; "
             "the largest change is that on queries that were drawn.",
-        ),
+        )
+        if found is None
+        else tuple(map(full, _verified(found))),
         charts=(bound_chart(intervals, name="blocks", caption="Change of each block's outputs"),),
+        code=context.checked_by or "",
     )
+
+
+def _verified(found: Mapping[str, Any]) -> Iterator[str]:
+    """What `verify` found, in sentences without a full stop."""
+    if found["holds"]:
+        yield f"every certificate was proven again and no attack beats it, for {found['space']}"
+    else:
+        yield f"NOT every certificate holds: {found['failure']}"
+    yield from found["notes"]
 
 
 def _table(blocks: list[Mapping[str, Any]]) -> Table:
@@ -139,7 +176,13 @@ def _left(record: Record) -> Iterator[Section]:
 def _loading(record: Record, context: Context) -> Section:
     if record["widths"] or not record["blocks"]:
         words = "An ordinary folder, read by transformers as it is."
-        return Section(title="Loading it", words=(words,), code=loading_code(context))
+        name = record.get("model_class", "AutoModel")  # which older records do not have
+        lines = (
+            f"from transformers import {name}",
+            "",
+            f"model = {name}.from_pretrained({context.saved!r})",
+        )
+        return Section(title="Loading it", words=(words,), code="\n".join(lines))
     words = (
         "Its layers have several widths, which no config can tell: coreprune reads it into an "
         "instance of the original's class."

@@ -5,14 +5,6 @@ from coreprune.report.context import Context
 
 def loading_code(context: Context) -> str:
     """Python that loads what was saved, saving it first where that was not done yet."""
-    if context.kind == "folder":
-        return "\n".join(
-            [
-                "from transformers import AutoModel",
-                "",
-                f"model = AutoModel.from_pretrained({context.saved!r})",
-            ]
-        )
     place = context.saved or ("small.onnx" if context.kind == "onnx" else "small")
     saving = [] if context.saved else [f"result.save({place!r})  # once, where it was pruned", ""]
     if context.kind == "onnx":

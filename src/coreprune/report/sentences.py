@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from coreprune.records import FEW, SAMPLES
+from coreprune.records import FEW, SAMPLES, UNCHANGED
 from coreprune.report.numbers import number
 
 Record = Mapping[str, Any]
@@ -22,6 +22,8 @@ def sentences(record: Record) -> Iterator[str]:
     if repair is not None:
         loss = f"{number(repair['loss_before'])} → {number(repair['loss_after'])}"
         yield f"repaired in {repair['seconds']:.0f} s ({repair['stopped']}): loss {loss}"
+    if UNCHANGED in record["notes"]:
+        return  # what would be measured and proven is rounding of the same numbers
     if record["measured_error"] is not None:
         yield _measured(record)
     yield proven(record)

@@ -179,7 +179,7 @@ def test_damaged_records_are_refused(change, complaint, tmp_path):
 
 def test_folders_that_do_not_belong_together_are_refused(tmp_path):
     big, small = pruned(tmp_path)
-    with pytest.raises(ArgumentError, match="target must be a folder that prune_folder wrote"):
+    with pytest.raises(ArgumentError, match="target must be a folder that coreprune wrote"):
         coreprune.verify_folder(big, tmp_path / "none")
     with pytest.raises(FileFormatError, match=r"has no coreprune\.json; pass the folder"):
         coreprune.verify_folder(big, big)

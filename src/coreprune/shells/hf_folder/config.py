@@ -27,6 +27,18 @@ class Config:
     entries: Mapping[str, Any]
     family: Family
 
+    @property
+    def model_class(self) -> str:
+        """The class of transformers that reads the folder with its head.
+
+        The one that is named first; AutoModel, which leaves heads out, where none is, or its code
+        may be the folder's own.
+        """
+        names = self.entries.get("architectures")
+        first = names[0] if isinstance(names, list) and names else None
+        named = isinstance(first, str) and first.isidentifier() and "auto_map" not in self.entries
+        return str(first) if named else "AutoModel"
+
     def number(self, *names: str) -> int:
         """The first of some entries that is there and not null.
 

@@ -55,8 +55,9 @@ def pretrained(folder: Path) -> nn.Module:
             raise UnsupportedModelError(
                 f"{folder / CONFIG} has model_type {entries.get('model_type')!r}, which is in no "
                 f"row of the family table, and transformers {package.__version__} does not load "
-                f"the folder without code of its own ({first_line(reason)}); pass "
-                "coreprune.prune_folder a row for it, or name a factory as package.module:factory"
+                f"the folder without code of its own ({first_line(reason)}); name "
+                "a factory as package.module:factory, or in Python pass coreprune.prune_folder a "
+                "row for it"
             ) from reason
     wrong = sorted(map(str, (*found["missing_keys"], *found["mismatched_keys"])))
     if wrong:

@@ -28,6 +28,7 @@ from coreprune.shells.hf_folder.records import (
     RECORD,
     BlockRecord,
     FolderResult,
+    is_of_few_tokens,
     record_from_json,
 )
 from coreprune.shells.hf_folder.seen import seen_by_blocks
@@ -327,11 +328,13 @@ def _result(
     notes = [UNEVEN] if entries is None else []
     if "auto_map" in job.config.entries:
         notes.append(f"{OWN_CODE}, and the family table speaks of transformers' own code")
-    if few := [one for one in records if one.rows is not None and one.rows < one.neurons_before]:
-        listing = ", ".join(f"{one.name} ({one.rows} for {one.neurons_before})" for one in few)
+    if few := [one for one in records if is_of_few_tokens(one)]:
+        worst = min(few, key=lambda one: (one.rows or 0) / one.neurons_before)
+        fewer = (worst.rows or 0) < worst.neurons_before
         notes.append(
-            f"fewer tokens than neurons: {listing}; the weights fit those tokens alone: pass at "
-            f"least {LEAST} tokens a neuron"
+            f"{'fewer tokens than neurons' if fewer else 'few tokens'}: {worst.rows:,} for the "
+            f"{worst.neurons_before:,} of {worst.name}; the weights fit those tokens, and expected "
+            f"errors are of them alone: pass at least {LEAST} tokens a neuron"
         )
     cut = {record.name for record in records}
     return FolderResult(
@@ -352,6 +355,7 @@ def _result(
         parameters_after=_parameters(job.layouts.values()),
         left_out=tuple(left_out),
         notes=tuple(notes),
+        model_class=job.config.model_class,
     )
 
 

@@ -98,8 +98,8 @@ def _cut(
     """
     if (found := version("coreprune")) != wanted:
         raise ArgumentError(
-            f"workers must have coreprune {wanted}, as here, but one has {found}: install the same "
-            "on every machine of the cluster"
+            f"Ray's workers must have coreprune {wanted}, as here, but one has {found}: install "
+            "the same on every machine of the cluster"
         )
     done = cut(task, unpacked(tensors))
     return done.record, packed(done.tensors)
@@ -211,7 +211,7 @@ def _slots(ray: Any, task: Task) -> int:  # noqa: ANN401 (a module)
 
 def _lost(tasks: Sequence[Task], reason: Exception) -> str:
     return (
-        f"workers must live until their blocks are done, but Ray gave one up after {RETRIES} "
+        f"Ray's workers must live until their blocks are done, but Ray gave one up after {RETRIES} "
         f"retries ({str(reason).splitlines()[0]}); a block needs "
         f"{gib(max(task.need for task in tasks))}, by estimate; what is done so far is kept in "
         f"{place_beside(tasks[0].target)}: run the same again to go on"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from coreprune.queries.normalised import LEAST
 from coreprune.report.context import Context
 from coreprune.report.programs import programs
 from coreprune.report.publishing import publish
@@ -70,6 +71,7 @@ class FolderResult:
         parameters_after: Of all tensors.
         left_out: Files that were not copied, because they hold the original's weights.
         notes: What else a user should know.
+        model_class: The class of transformers whose `from_pretrained` reads it with its head.
     """
 
     source: Path
@@ -85,6 +87,7 @@ class FolderResult:
     parameters_after: int
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
+    model_class: str = "AutoModel"
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON takes it, but where the target is: that may be moved."""
@@ -109,6 +112,11 @@ class FolderResult:
             versions=programs("torch"),
         )
         publish(self.to_json(), path, context=context, figures=figures)
+
+
+def is_of_few_tokens(block: BlockRecord) -> bool:
+    """Whether a block's expected error is of tokens too few to say how others fare."""
+    return block.rows is not None and block.rows < LEAST * block.neurons_before
 
 
 def result_from_json(document: Mapping[str, Any], *, source: Path, target: Path) -> FolderResult:

@@ -85,7 +85,7 @@ def _norms(block: Block) -> list[str]:
 def _failure(record: BlockRecord, *, proven: float, attack: float) -> str:
     """Why a stored certificate does not hold, or an empty text."""
     stored = record.certificate
-    if attack > stored * (1 + _ROUNDING) + _ROUNDING:
+    if not attack <= stored * (1 + _ROUNDING) + _ROUNDING:  # a NaN holds nothing
         return f"the stored certificate {stored:.4g} does not hold: a query reaches {attack:.4g}"
     if not proven <= stored * (1 + AGAIN):
         return f"the stored certificate {stored:.4g} is not proven again: proven is {proven:.4g}"

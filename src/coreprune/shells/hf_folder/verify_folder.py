@@ -153,7 +153,7 @@ def _pair(source: Path, target: Path, family: Family | None) -> _Pair:
     big = find_weights(source)
     blocks = find_blocks(config, big)
     if not target.is_dir():
-        raise ArgumentError(f"target must be a folder that prune_folder wrote, got {target}")
+        raise ArgumentError(f"target must be a folder that coreprune wrote, got {target}")
     record = read_folder_record(target / RECORD)
     small = find_weights(target)
     apart = sorted(big.homes.keys() ^ small.homes.keys())

@@ -114,7 +114,8 @@ def _functional(program: ExportedProgram) -> ExportedProgram:
     if not all(
         node.target is operator.getitem or _gives_new_tensors(node.target) for node in operators
     ):
-        return program.run_decompositions({})
+        decomposed: ExportedProgram = program.run_decompositions({})
+        return decomposed
     program.graph.eliminate_dead_code()
     return program
 
