@@ -20,6 +20,7 @@ ACTIVATIONS: tuple[Activation, ...] = (
     family.gelu(),
     family.gelu("tanh"),
     family.silu(),
+    family.mish(),
     family.hardswish(),
     family.hardsigmoid(),
     family.selu(),

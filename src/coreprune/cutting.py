@@ -135,6 +135,8 @@ def checked(
 
     def is_sound(group: Group, trial: Outcome) -> bool:
         reason = _violation(subject, trial)
+        if reason and group.is_split:
+            reason += "; it is split into parts: chunk(2, dim) and glu take any width, not split(n)"
         restored.extend([Whole(name=group.name, reason=reason)] if reason else [])
         return reason is None
 

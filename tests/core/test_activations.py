@@ -34,6 +34,7 @@ FAMILY = {
     "gelu": Member(activation=family.gelu(), reference=nn.GELU()),
     "gelu tanh": Member(activation=family.gelu("tanh"), reference=nn.GELU(approximate="tanh")),
     "silu": Member(activation=family.silu(), reference=nn.SiLU()),
+    "mish": Member(activation=family.mish(), reference=nn.Mish()),
     "hardswish": Member(activation=family.hardswish(), reference=nn.Hardswish()),
     "hardsigmoid": Member(activation=family.hardsigmoid(), reference=nn.Hardsigmoid()),
     "selu": Member(activation=family.selu(), reference=nn.SELU()),

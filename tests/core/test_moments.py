@@ -38,6 +38,7 @@ EVERY = [
     family.gelu(),
     family.gelu("tanh"),
     family.silu(),
+    family.mish(),
     family.elu(2.0),
     family.celu(0.1),
     family.selu(),

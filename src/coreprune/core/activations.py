@@ -31,6 +31,7 @@ __all__ = [
     "hardtanh",
     "identity",
     "leaky_relu",
+    "mish",
     "prelu",
     "relu",
     "relu6",
@@ -233,6 +234,39 @@ def silu() -> Activation:
         lipschitz=_peak(_silu_slope, 1.0, 4.0),
         envelope=_half_line(_peak(lambda z: z * (1 - math.tanh(z / 2)), 0.0, 4.0)),
         turns=(_zero_crossing(_silu_slope, -2.0, -1.0),),
+    )
+
+
+def _mish_gate(z: float) -> float:
+    return math.tanh(math.log1p(math.exp(z)))
+
+
+def _mish_slope(z: float) -> float:
+    gate = _mish_gate(z)
+    return gate + z * (1 - gate**2) / (1 + math.exp(-z))
+
+
+@functools.cache
+def mish() -> Activation:
+    """φ(z) = z·tanh(ln(1 + exp z)).
+
+    Reference:
+        Misra 2020, "Mish: A Self Regularized Non-Monotonic Activation Function".
+    """
+    turn = _zero_crossing(_mish_slope, -2.0, -1.0)
+    least = turn * _mish_gate(turn)
+    return monotone_between(
+        "mish",
+        functional.mish,
+        lipschitz=_peak(_mish_slope, 1.0, 2.0),
+        envelope=Envelope(
+            slope=0.5,
+            offset=0.0,
+            scale=0.5,
+            floor=_peak(lambda z: -z * (2 * _mish_gate(z) - 1), -0.3, 0.0),
+            gap=-2 * least * (1 + 1e-14),
+        ),
+        turns=(turn,),
     )
 
 

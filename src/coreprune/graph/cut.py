@@ -1,6 +1,7 @@
 """Cut a group out of the parameters, and put the cut back at full width for comparison."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,9 +10,13 @@ from torch import Tensor
 
 from coreprune.graph.groups import Group
 from coreprune.graph.ir import Convolution, Parameters, parameters_of
+from coreprune.graph.slices import Slice
 
 Axis = tuple[str, int]
 """A parameter's name and 0 for its rows, 1 for its columns."""
+
+Span = tuple[int, int]
+"""The first entry and the one behind the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,20 +69,31 @@ def entries_left(cuts: Iterable[Cut], sizes: Mapping[Axis, int]) -> dict[Axis, T
     for cut in cuts:
         kept = torch.zeros(cut.group.neurons, dtype=torch.bool)
         kept[cut.indices.cpu()] = True
-        for axis, (start, stop) in _extents(cut.group, sizes).items():
-            each = (stop - start) // cut.group.neurons
-            stay[axis][start:stop] = kept.repeat_interleave(each)
+        for axis, spans in _extents(cut.group, sizes).items():
+            for start, stop in spans:
+                each = (stop - start) // cut.group.neurons
+                stay[axis][start:stop] = kept.repeat_interleave(each)
     return {axis: mask.nonzero().flatten() for axis, mask in stay.items()}
 
 
-def _extents(group: Group, sizes: Mapping[Axis, int]) -> dict[Axis, tuple[int, int]]:
+def _extents(group: Group, sizes: Mapping[Axis, int]) -> dict[Axis, tuple[Span, ...]]:
     """From where to where a group reaches on those of the axes that it owns, in the original."""
-    whole = {axis: (0, sizes[axis]) for axis in axes_of(group) if axis in sizes}
-    parts = {(part.parameter, part.axis): (part.start, part.stop) for part in group.slices}
-    return whole | {axis: span for axis, span in parts.items() if axis in sizes}
+    whole = {axis: ((0, sizes[axis]),) for axis in axes_of(group) if axis in sizes}
+    return whole | {
+        axis: tuple((part.start, part.stop) for part in parts)
+        for axis, parts in _slices_by_axis(group).items()
+        if axis in sizes
+    }
 
 
-def spans_of(group: Group, cuts: Sequence[Cut] = ()) -> dict[Axis, tuple[int, int]]:
+def _slices_by_axis(group: Group) -> dict[Axis, list[Slice]]:
+    found: dict[Axis, list[Slice]] = defaultdict(list)
+    for part in sorted(group.slices, key=lambda part: part.start):
+        found[part.parameter, part.axis].append(part)
+    return found
+
+
+def spans_of(group: Group, cuts: Sequence[Cut] = ()) -> dict[Axis, tuple[Span, ...]]:
     """From where to where a group's parts of tensors reach after cuts.
 
     Args:
@@ -85,15 +101,19 @@ def spans_of(group: Group, cuts: Sequence[Cut] = ()) -> dict[Axis, tuple[int, in
         cuts: What was cut so far, of this or other groups.
 
     Returns:
-        The first entry and the one behind the last; nothing of tensors that it has to itself.
+        In their order, one each but for rows that are split into parts; nothing of tensors that it
+        has to itself.
     """
     if group.is_alone:
         return {}
-    parts = {(part.parameter, part.axis): part for part in group.slices}
-    left = entries_left(cuts, {axis: part.size for axis, part in parts.items()})
+    slices = _slices_by_axis(group)
+    left = entries_left(cuts, {axis: parts[0].size for axis, parts in slices.items()})
     return {
-        axis: (int((left[axis] < part.start).sum()), int((left[axis] < part.stop).sum()))
-        for axis, part in parts.items()
+        axis: tuple(
+            (int((left[axis] < part.start).sum()), int((left[axis] < part.stop).sum()))
+            for part in parts
+        )
+        for axis, parts in slices.items()
     }
 
 
@@ -106,15 +126,16 @@ def parts_of(group: Group, parameters: Parameters, cuts: Sequence[Cut] = ()) -> 
         cuts: These cuts.
 
     Returns:
-        A mapping in which tensors that the group shares are views of its part of them; those that
-        it has to itself, and all others, are the same objects.
+        A mapping in which tensors that the group shares are views of its part of them, and those
+        whose rows are split into parts views of the first; those that it has to itself, and all
+        others, are the same objects.
     """
     return parameters if group.is_alone else _narrowed(parameters, spans_of(group, cuts))
 
 
-def _narrowed(parameters: Parameters, spans: Mapping[Axis, tuple[int, int]]) -> Parameters:
+def _narrowed(parameters: Parameters, spans: Mapping[Axis, Sequence[Span]]) -> Parameters:
     result = dict(parameters)
-    for (name, axis), (start, stop) in spans.items():
+    for (name, axis), ((start, stop), *_) in spans.items():
         result[name] = result[name].narrow(axis, start, stop - start)
     return result
 
@@ -134,7 +155,7 @@ def columns_read(group: Group, cuts: Sequence[Cut] = ()) -> dict[str, slice]:
     for consumer in group.consumers:
         weight, affine = consumer.affine.weight, consumer.affine
         taps = affine.taps if isinstance(affine, Convolution) else 1
-        span = spans.get((weight, 1))
+        (span,) = spans.get((weight, 1), (None,))
         found[weight] = slice(None) if span is None else slice(span[0] * taps, span[1] * taps)
     return found
 
@@ -169,28 +190,35 @@ def shrink(parameters: Parameters, cut: Cut, earlier: Sequence[Cut] = ()) -> dic
     """
     group, result = cut.group, dict(parameters)
     spans = spans_of(group, earlier)
-    parts = _narrowed(parameters, spans)
     for name in rows_of(group):
-        own = parts[name]
-        if len(own) == group.neurons:  # one entry for all neurons stays
-            kept = own.index_select(0, cut.indices.to(own.device))
-            result[name] = _put(kept, result[name], axis=0, span=spans.get((name, 0)))
+        for span in reversed(spans.get((name, 0), [(0, len(result[name]))])):
+            result[name] = _rows_kept(cut, result[name], span)
     for name, weights in zip(columns_of(group), cut.weights, strict=True):
         before = result[name]
         kernel = before.shape[2:]  # of a convolution
         columns = weights.shape[1] // math.prod(kernel)
         read = weights.reshape(len(weights), columns, *kernel).to(before)
-        result[name] = _put(read, before, axis=1, span=spans.get((name, 1)))
+        (span,) = spans.get((name, 1), [(0, before.shape[1])])
+        result[name] = _put(read, before, axis=1, span=span)
     for name, shift in cut.shifts.items():
         result[name] = (result[name].double() + shift.to(result[name].device)).to(result[name])
     return result
 
 
-def _put(part: Tensor, whole: Tensor, *, axis: int, span: tuple[int, int] | None) -> Tensor:
-    """A tensor with a part of an axis replaced; None for all of it."""
-    if span is None:
-        return part
+def _rows_kept(cut: Cut, rows: Tensor, span: Span) -> Tensor:
+    """A tensor without the rows of dropped neurons among those of a span."""
     start, stop = span
+    if stop - start != cut.group.neurons:
+        return rows  # one entry for all neurons stays
+    kept = rows[start:stop].index_select(0, cut.indices.to(rows.device))
+    return _put(kept, rows, axis=0, span=span)
+
+
+def _put(part: Tensor, whole: Tensor, *, axis: int, span: Span) -> Tensor:
+    """A tensor with a part of an axis replaced."""
+    start, stop = span
+    if (start, stop) == (0, whole.shape[axis]):
+        return part
     rest = whole.shape[axis] - stop
     return torch.cat([whole.narrow(axis, 0, start), part, whole.narrow(axis, stop, rest)], axis)
 

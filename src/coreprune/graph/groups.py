@@ -108,6 +108,12 @@ class Group:
         return not self.slices
 
     @property
+    def is_split(self) -> bool:
+        """Whether a neuron has several rows of a layer, one in each of equal parts."""
+        layers = {node.weight for node in (self.producer, *self.gates)}
+        return any(part.axis == 0 and part.parameter in layers for part in self.slices)
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is a hidden layer of neurons: Σ_j w_ij φ_j(p_j·x + b_j)."""
         plain = all(consumer.is_plain for consumer in self.consumers)

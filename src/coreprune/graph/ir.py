@@ -137,6 +137,8 @@ class Pool:
         axes: The axes along which positions are mixed, chosen or added.
         gone: Those of them that the output lacks.
         is_linear: Whether it gives weighted sums, not the largest of several values.
+        part: Where it takes one of several parts of equal size of its only axis: which, and of how
+            many; None for everything else.
     """
 
     input: str
@@ -145,6 +147,7 @@ class Pool:
     axes: tuple[int, ...]
     gone: tuple[int, ...] = ()
     is_linear: bool = True
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from coreprune.graph.groups import Merge, Passenger
-from coreprune.graph.ir import Add, Concat, Multiply, Opaque, Reshape
+from coreprune.graph.ir import Add, Concat, Multiply, Opaque, Pool, Reshape
 from coreprune.graph.slices import Slice
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -29,6 +29,9 @@ class Place:
         width: How many entries the axis has.
         passed: What acted on them on the way.
         slices: Their parts of the tensors of what acted on others as well.
+        rows: The tensors so far that have an entry for each of theirs on the axis.
+        parts: Into how many parts they were split, of which this value has one: neuron j of n has
+            the entries j, n + j, 2n + j and so on of those tensors.
     """
 
     value: str
@@ -39,11 +42,13 @@ class Place:
     width: int
     passed: tuple[Passenger, ...] = ()
     slices: tuple[Slice, ...] = ()
+    rows: tuple[str, ...] = ()
+    parts: int = 1
 
     @property
     def spot(self) -> tuple[int, ...]:
         """Where they are, whatever the value and the way to it."""
-        return self.axis, self.start, self.inner, self.width
+        return self.axis, self.start, self.neurons, self.inner, self.width
 
     def slices_of(self, *parameters: str, axis: int) -> tuple[Slice, ...]:
         """The neurons' parts of an axis of these parameters; nothing where all of it is theirs."""
@@ -92,6 +97,34 @@ def reshaped(node: Reshape, place: Place, shapes: Shapes) -> Place:
     raise BlockedError("its output is reshaped so that neurons are mixed with other axes")
 
 
+def split(node: Pool, place: Place) -> Place:
+    """Where the neurons are in one of the equal parts that they are split into.
+
+    Raises:
+        BlockedError: When the node gives no such part, or there is more on the axis than they.
+    """
+    if node.part is None:
+        raise BlockedError(f"{node.operator} acts on the axis of its neurons")
+    if place.parts > 1 or place.inner > 1 or place.neurons != place.width:
+        raise BlockedError("its output is split into parts in more ways than one")
+    _, count = node.part
+    each = place.neurons // count
+    bands = tuple(
+        Slice(parameter=name, axis=0, start=start, stop=start + each, size=place.width)
+        for name in place.rows
+        for start in range(0, place.width, each)
+    )
+    return replace(
+        place,
+        value=node.output,
+        neurons=each,
+        width=each,
+        slices=(*place.slices, *bands),
+        rows=(),
+        parts=count,
+    )
+
+
 def merged(node: Merge, places: Sequence[Place]) -> Place:
     """Where the neurons are in a sum or product of themselves.
 
@@ -103,7 +136,14 @@ def merged(node: Merge, places: Sequence[Place]) -> Place:
         raise BlockedError(obstacle(node))
     passed = dict.fromkeys(passenger for place in places for passenger in place.passed)
     slices = dict.fromkeys(part for place in places for part in place.slices)
-    return replace(first, value=node.output, passed=(*passed, node), slices=tuple(slices))
+    return replace(
+        first,
+        value=node.output,
+        passed=(*passed, node),
+        slices=tuple(slices),
+        rows=tuple(dict.fromkeys(name for place in places for name in place.rows)),
+        parts=max(place.parts for place in places),
+    )
 
 
 def obstacle(node: Multiply | Add | Concat | Opaque) -> str:

@@ -23,7 +23,15 @@ from coreprune.graph.ir import (
     inputs_of,
     parameters_of,
 )
-from coreprune.graph.places import BlockedError, Place, beside, merged, obstacle, reshaped
+from coreprune.graph.places import (
+    BlockedError,
+    Place,
+    beside,
+    merged,
+    obstacle,
+    reshaped,
+    split,
+)
 
 
 class Search:
@@ -59,23 +67,24 @@ class Search:
         """
         gates: tuple[Linear, ...] = ()
         while True:
-            consumers, missing = self._consumers((producer, *gates))
+            readers, missing = self._readers((producer, *gates))
             if missing is None:
                 break
             gates = (*gates, missing)
-        if not consumers:
+        if not readers:
             raise BlockedError("nothing reads its output")
+        consumers = tuple(consumer for consumer, _ in readers)
+        neurons, *others = {neurons for _, neurons in readers}
+        if others:
+            raise BlockedError("its output is read both whole and in parts")
         for node in (producer, *gates):
             self._own(node)
         for consumer in consumers:
             self._own(consumer.affine, reader=True)
             for passenger in consumer.passengers:
                 self._own(passenger)
-        first, *others = sorted((producer, *gates), key=self.positions.__getitem__)
-        neurons = self._start(first).neurons
-        return Group(
-            producer=first, consumers=tuple(consumers), neurons=neurons, gates=tuple(others)
-        )
+        first, *rest = sorted((producer, *gates), key=self.positions.__getitem__)
+        return Group(producer=first, consumers=consumers, neurons=neurons, gates=tuple(rest))
 
     def _start(self, producer: Linear) -> Place:
         """Where a layer's neurons begin.
@@ -87,7 +96,13 @@ class Search:
             raise BlockedError(f"it works in {producer.groups} parts, which must stay equally wide")
         shape = self.graph.shapes[producer.output]
         axis = len(shape) - 1 if isinstance(producer, Affine) else 1
-        return Place(value=producer.output, axis=axis, neurons=shape[axis], width=shape[axis])
+        return Place(
+            value=producer.output,
+            axis=axis,
+            neurons=shape[axis],
+            width=shape[axis],
+            rows=parameters_of(producer),
+        )
 
     def _own(self, node: Linear | Passenger, *, reader: bool = False) -> None:
         """Insist that nothing else uses the parameters that a cut would change.
@@ -103,33 +118,35 @@ class Search:
                 if other is not node:
                     raise BlockedError(_sharing(name, node, other))
 
-    def _consumers(self, producers: Sequence[Linear]) -> tuple[list[Consumer], Linear | None]:
-        """Every layer that reads the producers' neurons, and a gate of them that is missing.
+    def _readers(
+        self, producers: Sequence[Linear]
+    ) -> tuple[list[tuple[Consumer, int]], Linear | None]:
+        """Every layer that reads the producers' neurons and how many, and a gate that is missing.
 
         Raises:
             BlockedError: When there is an obstacle on the way.
         """
         places = {node.output: self._start(node) for node in producers}
-        consumers: list[Consumer] = []
+        readers: list[tuple[Consumer, int]] = []
         first = min(map(self.positions.__getitem__, producers))
         for node, inputs in itertools.islice(self.reads, first + 1, None):
             if places.keys().isdisjoint(inputs):
                 continue
             known = [places[value] for value in inputs if value in places]
             if isinstance(node, Linear) and not self.is_depthwise(node):
-                consumers.append(self._consumer(node, known[0]))
+                readers.append((self._consumer(node, known[0]), known[0].neurons))
             elif isinstance(node, Concat) or (
                 isinstance(node, Merge) and len(known) == len(node.inputs)
             ):
                 places[node.output] = self._joined(node, known)
             elif isinstance(node, Multiply) and (gate := self._gate(node, places)) is not None:
-                return consumers, gate
+                return readers, gate
             elif isinstance(node, Merge | Opaque):
                 raise BlockedError(obstacle(node))
             else:
                 places[node.output] = self._behind(node, known[0])
         self._check_inside(places)
-        return consumers, None
+        return readers, None
 
     def _check_inside(self, places: Collection[str]) -> None:
         """Insist that every reader of the values is a node.
@@ -147,27 +164,29 @@ class Search:
         neurons = next(places[value].neurons for value in node.inputs if value in places)
         for value in node.inputs:
             if value not in places:
-                source = self._source(value)
+                source, parts = self._source(value)
                 if isinstance(source, Linear) and source.output in self.graph.shapes:
                     shape = self.graph.shapes[source.output]
                     axis = len(shape) - 1 if isinstance(source, Affine) else 1
-                    return source if shape[axis] == neurons else None
+                    return source if shape[axis] in {neurons, neurons * parts} else None
         return None
 
-    def _source(self, value: str) -> Node | None:
-        """Where a value comes from, through what acts on each neuron alone."""
-        node = self.makers.get(value)
+    def _source(self, value: str) -> tuple[Node | None, int]:
+        """Where a value comes from, through what acts on each neuron alone; of how many parts."""
+        node, parts = self.makers.get(value), 1
         while isinstance(node, Norm | Elementwise | Pool | Reshape) or (
             node is not None and self.is_depthwise(node)
         ):
+            if isinstance(node, Pool) and node.part is not None:
+                parts *= node.part[1]
             node = self.makers.get(node.input)
-        return node
+        return node, parts
 
     def _consumer(self, node: Linear, place: Place) -> Consumer:
         """A layer as the reader of the neurons at a place.
 
         Raises:
-            BlockedError: When it reads another axis, or in parts.
+            BlockedError: When it reads another axis, in parts, or one part of several.
         """
         taps = place.inner
         if isinstance(node, Convolution):
@@ -178,6 +197,8 @@ class Search:
             taps = node.taps
         if not self._reads(node, place):
             raise BlockedError(f"{node.name} reads another axis than that of its neurons")
+        if place.parts > 1 and not any(isinstance(one, Merge) for one in place.passed):
+            raise BlockedError("its output is split into parts that are not multiplied together")
         constant, sign = self._constant(node)
         return Consumer(
             affine=node,
@@ -223,13 +244,14 @@ class Search:
                 return reshaped(node, moved, self.graph.shapes)
             case Pool():
                 if place.axis in node.axes:
-                    raise BlockedError(f"{node.operator} acts on the axis of its neurons")
+                    return split(node, place)
                 return replace(moved, axis=place.axis - sum(a < place.axis for a in node.gone))
             case _:
                 each = self._of_channels(node)
                 if (place.axis, place.inner) != (1, 1) and each:
                     raise BlockedError(f"{node.name} acts on another axis than that of its neurons")
-                return replace(moved, slices=(*place.slices, *place.slices_of(*each, axis=0)))
+                slices = (*place.slices, *place.slices_of(*each, axis=0))
+                return replace(moved, slices=slices, rows=(*place.rows, *each))
 
     def _of_channels(self, node: Passenger) -> list[str]:
         """The parameters of a passenger with more than one entry for all neurons."""

@@ -1,11 +1,15 @@
-"""Which part of a tensor belongs to a group whose neurons lie beside others on a joint axis."""
+"""Which part of a tensor belongs to a group whose neurons have not one entry each, side by side.
+
+Either they lie beside others on a joint axis, or a layer's rows are split into equal parts that
+are multiplied together, so that each neuron has a row of every part.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """Entries of an axis that belong to a group, in the original; all others to somebody else.
+    """Entries of an axis that belong to a group, in the original, so many a neuron.
 
     Attributes:
         parameter: The tensor.

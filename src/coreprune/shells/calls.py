@@ -41,6 +41,12 @@ class Call:
 
         return self.mapped(moved)
 
+    def typed(self, dtype: torch.dtype) -> "Call":
+        """The same call with every floating-point tensor in it of this type."""
+        return self.mapped(
+            lambda leaf: leaf.to(dtype) if _is_tensor(leaf) and leaf.is_floating_point() else leaf
+        )
+
     def mapped(self, change: Callable[[Any], Any]) -> "Call":
         """The same call with every leaf of its arguments changed."""
         args, kwargs = pytree.tree_map(change, (self.args, self.kwargs))

@@ -5,7 +5,7 @@ every cost is a constant and a sum of terms, each with at most two widths in it.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -126,7 +126,9 @@ class _Owners:
     def __init__(self, groups: Iterable[Group]) -> None:
         self.owners: dict[Axis, list[tuple[Group, int | None]]] = defaultdict(list)
         for group in groups:
-            parts = {(part.parameter, part.axis): part.stop - part.start for part in group.slices}
+            parts: Counter[Axis] = Counter()
+            for part in group.slices:
+                parts[part.parameter, part.axis] += part.stop - part.start
             for axis in axes_of(group):
                 self.owners[axis].append((group, parts.get(axis)))
 

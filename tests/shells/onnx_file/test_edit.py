@@ -18,11 +18,13 @@ from shells.onnx_file.graphs import (
 )
 from torch import nn
 
+from coreprune.graph.partition import find_groups
 from coreprune.shells.onnx_file.document import declared, read
 from coreprune.shells.onnx_file.edit import edited
 from coreprune.shells.onnx_file.examples import example_inputs
 from coreprune.shells.onnx_file.session import outputs
 from coreprune.shells.onnx_file.writing import write
+from coreprune.shells.torch_module.subject import prepare
 
 
 def complete(made, tmp_path):
@@ -255,6 +257,35 @@ def test_depthwise_and_gated_channels_are_cut_together(folding, tmp_path):
     assert groups == {8, 2}
     depth = [one for one in complete(small, tmp_path).graph.node if one.op_type == "Conv"][2]
     assert [entry.i for entry in depth.attribute if entry.name == "group"] == [8]
+
+
+SPLITS = {
+    "without sizes": (node("Split", "h", "l r", axis=1), {}, 17),
+    "counted": (node("Split", "h", "l r", axis=-1, num_outputs=2), {}, 18),
+    "sizes": (node("Split", "h s", "l r", axis=1), {"s": whole(4, 4)}, 17),
+    "sizes as an attribute": (node("Split", "h", "l r", axis=1, split=[4, 4]), {}, 11),
+}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_halves_that_are_multiplied_are_cut_together(name, tmp_path):
+    split, tensors, opset = SPLITS[name]
+    gate = [split, node("Sigmoid", "r", "s1"), node("Mul", "l s1", "z")]
+    made = between(*gate, tensors=tensors, width=4, opset=opset)
+    small, wrong = halved(made)
+    assert wrong is None
+    assert {group.neurons for group in groups_of(small).values()} == {2}
+    held = tensors_in(complete(small, tmp_path))
+    assert (held["wa"].shape, held["wb"].shape) == ((4, 5), (3, 2))
+
+
+def test_a_fused_gate_of_a_file_has_the_groups_that_the_module_has():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 16), nn.GLU(), nn.Linear(8, 3))
+    (own,) = find_groups(prepare(net, torch.zeros(2, 6)).graph).groups
+    (group,) = find_groups(lowered(exported(net, (torch.zeros(2, 6),))).graph).groups
+    assert group.neurons == own.neurons == 8
+    assert [(s.start, s.stop) for s in group.slices] == [(s.start, s.stop) for s in own.slices]
 
 
 def test_half_precision_stays_half_precision(tmp_path):

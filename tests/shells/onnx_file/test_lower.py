@@ -143,7 +143,7 @@ def test_the_graph_computes_what_the_file_computes(name):
         ([node("LayerNormalization", "h s", "z")], {"s": numbers(8)}, "a layer normalisation"),
         ([node("Dropout", "h r on", "z")], {"r": scalar(0.5), "on": np.array(True)}, "Dropout"),
         ([node("ReduceMean", "h", "z", axes=[-1])], {}, "a mean acts on the axis"),
-        ([node("Split", "h", "z z2", axis=1)], {}, "a split"),
+        ([node("Split", "h s", "z z2", axis=1)], {"s": whole(3, 5)}, "a split"),
         ([node("QuantizeLinear", "h s", "q"), node("DequantizeLinear", "q s", "z")],
          {"s": scalar(0.1)}, "a quantised operation (QuantizeLinear)"),
     ],

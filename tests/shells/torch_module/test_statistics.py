@@ -6,7 +6,9 @@ from networks import Forward, draw, named, trained_norm
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
+from coreprune.shells.calls import Call
 from coreprune.shells.torch_module.statistics import watch_statistics
+from coreprune.shells.torch_module.subject import prepare
 
 MEAN, VARIANCE = draw(3), draw(3).square()
 
@@ -84,3 +86,17 @@ def test_nothing_is_seen_once_it_is_closed():
         pass
     net(draw(4, 3))
     assert not found
+
+
+def test_a_network_in_half_precision_is_asked_in_float32_where_its_code_lets():
+    """On the CPU half precision is slow; the values are nearer to the exact ones besides."""
+    net = named(a=nn.Linear(3, 3), n=norm(3, nn.BatchNorm1d)).half().eval()
+    fixed = Forward(lambda own, x: own.net(x.half()), net=net)
+    x = draw(4, 3).half().requires_grad_()
+    for model, dtype in ((net, torch.float32), (fixed, torch.float16)):
+        subject = prepare(model, x.detach())
+        ((values, mean, _),) = subject.remembered(Call(args=(x,)))
+        assert (values.dtype, mean.dtype) == (dtype, dtype)
+        torch.testing.assert_close(values, net.a(x).to(dtype), rtol=1e-2, atol=1e-2)
+        assert torch.autograd.grad(values.sum(), x)[0].abs().sum() > 0
+    assert subject.working.net.a.weight.dtype == torch.float16

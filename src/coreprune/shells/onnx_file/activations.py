@@ -23,8 +23,6 @@ Numbers = Sequence[float | None]
 
 QUICK = 1.702
 """β of the sigmoid that is used for the normal distribution function."""
-_MISH_LIPSCHITZ = 1.0885
-"""The largest slope of z·tanh(ln(1 + exp z)), rounded up."""
 
 
 def line(scale: float, shift: float) -> Build:
@@ -45,11 +43,6 @@ def clipped(low: float, high: float) -> Build | None:
     if math.isinf(low):
         return lambda: compose(affine(-1.0, high), family.relu(), affine(-1.0, high))
     return family.relu6 if (low, high) == (0, 6) else functools.partial(family.hardtanh, low, high)
-
-
-def mish() -> Activation:
-    """φ(z) = z·tanh(ln(1 + exp z))."""
-    return custom(functional.mish, lipschitz=_MISH_LIPSCHITZ, monotone=False, name="mish")
 
 
 def softsign() -> Activation:
@@ -174,7 +167,7 @@ _TABLE: dict[str, Callable[["NodeProto", Numbers], Build | None]] = {
     ),
     "Max": _limited,
     "Min": _limited,
-    "Mish": _plain(mish),
+    "Mish": _plain(family.mish),
     "Mul": _scaled,
     "Neg": _plain(line(-1.0, 0.0)),
     "Relu": _plain(family.relu),

@@ -12,6 +12,7 @@ from coreprune.shells.onnx_file.document import Document
 from coreprune.shells.onnx_file.lower import Lowered
 from coreprune.shells.onnx_file.nodes import attribute, operator_of, reads_of
 from coreprune.shells.onnx_file.packages import onnx_package
+from coreprune.shells.onnx_file.splits import equal_parts, resized
 from coreprune.shells.onnx_file.tensors import TYPES, Held, held_from_tensor
 from coreprune.shells.onnx_file.view import View
 from coreprune.shells.onnx_file.widths import Shape, shapes_after
@@ -47,6 +48,7 @@ def edited(document: Document, lowered: Lowered, changed: Mapping[str, Tensor]) 
         if place is not None and place < len(node.input) and node.output[0] in after:
             before = lowered.graph.shapes[node.output[0]]
             _resize(draft, node, place, before=before, after=after[node.output[0]])
+    _resplit(draft, after)
     draft.tidy()
     _drop_stale(draft.model, lowered.graph.shapes, after)
     return Document(
@@ -188,6 +190,18 @@ def _regroup(draft: Draft, lowered: Lowered, changed: Mapping[str, Tensor]) -> N
         for entry in draft.nodes[output].attribute:
             if entry.name == "group":
                 entry.i = len(changed[layer.weight])
+
+
+def _resplit(draft: Draft, after: Mapping[str, Shape]) -> None:
+    """Write the new sizes of equal parts where the file writes out the old ones."""
+    for node in list(draft.model.graph.node):
+        parts = equal_parts(node, draft.view)
+        part = None if parts is None else parts[node.output[0]]
+        if part is None or after.get(part.output) == draft.view.shapes[part.output]:
+            continue
+        sizes = resized(node, after[part.output][part.axes[0]])
+        if sizes is not None:
+            draft.put(node, 1, torch.tensor(sizes, dtype=torch.int64))
 
 
 def _resize(draft: Draft, node: "NodeProto", place: int, *, before: Shape, after: Shape) -> None:

@@ -34,6 +34,7 @@ from coreprune.shells.onnx_file.places import RESHAPES, concatenation, layout, p
 from coreprune.shells.onnx_file.shapes import Shaped
 from coreprune.shells.onnx_file.sizes import sizes_only
 from coreprune.shells.onnx_file.spellings import Spellings
+from coreprune.shells.onnx_file.splits import equal_parts
 from coreprune.shells.onnx_file.tensors import held_from_proto
 from coreprune.shells.onnx_file.view import View, view_of
 from coreprune.shells.onnx_file.words import words_for
@@ -103,6 +104,9 @@ def _nodes(view: View, book: Book) -> list[Node]:
     for number, node in enumerate(view.nodes):
         outputs = [name for name in node.output if name]
         if outputs and all(name in silent or name in view.fixed for name in outputs):
+            continue
+        if (parts := equal_parts(node, view)) is not None:
+            made |= parts
             continue
         biased = _biased(node, view, book, made=made)
         if biased is not None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from coreprune.core import activations as family
 from coreprune.core.elementwise import affine, compose
-from coreprune.shells.onnx_file.activations import QUICK, Build, clipped, mish, swish
+from coreprune.shells.onnx_file.activations import QUICK, Build, clipped, swish
 
 _NEAR = torch.arange(-640, 641, dtype=torch.float64) / 40
 _FAR = torch.logspace(1.21, 4, 40, dtype=torch.float64)
@@ -153,7 +153,7 @@ def _fixed() -> tuple[tuple[Build, ...], tuple[Numbers, ...], Numbers]:
         family.hardsigmoid,
         family.softplus,
         family.selu,
-        mish,
+        family.mish,
     )
     grids = tuple(build()(GRID).numpy() for build in builds)
     return builds, grids, np.stack([grid[_PROBES] for grid in grids])

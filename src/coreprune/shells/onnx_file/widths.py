@@ -73,6 +73,9 @@ def _width(node: Affine | Convolution, before: Shape, parameters: Parameters) ->
 
 
 def _pooled(node: Pool, old: Shape, new: Shape, *, before: Shape) -> Shape:
+    if node.part is not None:
+        (axis,), (_, count) = node.axes, node.part
+        return (*new[:axis], new[axis] // count, *new[axis + 1 :])
     left = [axis for axis in range(len(old)) if axis not in node.gone]
     if len(left) != len(before):
         return before

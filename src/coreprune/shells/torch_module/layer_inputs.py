@@ -153,17 +153,27 @@ class _Use:
 
 
 class _LinearLayers(TorchFunctionMode):
-    """Calls back at every `linear` and `conv1d`, `conv2d`, `conv3d` of torch.nn.functional.
+    """Calls back at every `linear`, `conv1d`, `conv2d`, `conv3d` and product of matrices.
 
     What the callback returns takes the output's place.
     """
 
-    functions = (
-        nn.functional.linear,
-        nn.functional.conv1d,
-        nn.functional.conv2d,
-        nn.functional.conv3d,
-    )
+    functions: Mapping[Any, tuple[str, ...]] = {
+        **dict.fromkeys(
+            (
+                nn.functional.linear,
+                nn.functional.conv1d,
+                nn.functional.conv2d,
+                nn.functional.conv3d,
+                torch.matmul,
+                torch.mm,
+                Tensor.matmul,
+                Tensor.mm,
+            ),
+            ("input", "weight"),
+        ),
+        **dict.fromkeys((torch.addmm, Tensor.addmm), ("", "input", "weight")),
+    }
 
     def __init__(self, watch: Callable[[_Use], Tensor]) -> None:
         super().__init__()
@@ -179,7 +189,9 @@ class _LinearLayers(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if func not in self.functions:
             return result
-        given = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
+        given = dict(zip(self.functions[func], args, strict=False)) | (kwargs or {})
+        if "input" not in given or "weight" not in given:
+            return result  # a product in words of its own, which is no layer
         use = _Use(
             source=given["input"],
             weight=given["weight"],

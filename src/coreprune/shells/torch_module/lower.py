@@ -36,6 +36,8 @@ from coreprune.shells.torch_module.operators import (
     name_of,
     readable,
 )
+from coreprune.shells.torch_module.parts import equal_part, is_split, opened_glu, source_of
+from coreprune.shells.torch_module.products import PRODUCTS, is_transpose, product_of
 from coreprune.shells.torch_module.spatial import (
     CONVOLUTIONS,
     hides_a_pair,
@@ -163,7 +165,11 @@ class _Lowering:
                 self.shapes[self._value(node)] = tuple(_size(size) for size in value.shape)
             if node.op == "placeholder" and self._is_value(node):
                 self.inputs.add(self._value(node))
-            if node.op != "placeholder" and not self._is_silent(node):
+            if node.op == "placeholder" or self._is_silent(node):
+                continue
+            if name_of(node) == "glu" and self._is_value(node.args[0]):
+                yield from self._glu(node)
+            else:
                 yield self._lowered(node)
 
     def _is_silent(self, node: fx.Node) -> bool:
@@ -172,11 +178,20 @@ class _Lowering:
         read = {use.args[1] for use in node.users if use.users and name_of(use) == "getitem"}
         unread_place = name_of(node) == "getitem" and hides_a_pair(node.args[0]) and not node.users
         values_alone = hides_a_pair(node) and bool(taken) and read <= {0}
-        return name_of(node).startswith(_SILENT) or values_alone or unread_place
+        told = name_of(node).startswith(_SILENT) or is_split(node) or self._is_turned(node)
+        return told or values_alone or unread_place
+
+    def _is_turned(self, node: fx.Node) -> bool:
+        """Whether a parameter is transposed for layers alone."""
+        return (
+            is_transpose(node)
+            and self._is_parameter(node.args[0])
+            and all(self._product(use) is not None for use in node.users)
+        )
 
     def _lowered(self, node: fx.Node) -> Node:
         name = name_of(node)
-        if name == "linear":
+        if name == "linear" or name in PRODUCTS:
             return self._affine(node) or self._opaque(node)
         if name in CONVOLUTIONS:
             return self._convolution(node) or self._opaque(node)
@@ -196,8 +211,29 @@ class _Lowering:
         )
 
     def _affine(self, node: fx.Node) -> Affine | None:
+        if name_of(node) in PRODUCTS:
+            return self._product(node)
         named = self._linear(node)
         return None if named is None else Affine(**named)
+
+    def _product(self, node: fx.Node) -> Affine | None:
+        """A linear layer that is written as a product of matrices."""
+        found = product_of(node)
+        if found is None or not self._is_value(found.source):
+            return None
+        if not self._is_parameter(found.weight):
+            return None
+        if found.bias is not None and not self._is_parameter(found.bias):
+            return None
+        key = self._parameter(found.weight)
+        shift = None if found.bias is None else self._parameter(found.bias)
+        return Affine(
+            name=affine_name(key, shift),
+            input=self._value(found.source),
+            output=self._value(node),
+            weight=key,
+            bias=shift,
+        )
 
     def _convolution(self, node: fx.Node) -> Convolution | None:
         named = self._linear(node)
@@ -234,9 +270,34 @@ class _Lowering:
             "bias": shift,
         }
 
+    def _glu(self, node: fx.Node) -> Iterator[Node]:
+        source, axis = [*_arguments(node), node.kwargs.get("dim", -1)][:2]
+        return opened_glu(
+            self._value(source),
+            self._value(node),
+            axis=axis,
+            shapes=self.shapes,
+        )
+
+    def _part(self, node: fx.Node) -> Pool | None:
+        """One of several equal parts of an axis."""
+        found = equal_part(node)
+        source = source_of(node)
+        if found is None or not self._is_value(source):
+            return None
+        return Pool(
+            input=self._value(source),
+            output=self._value(node),
+            operator=readable(node),
+            axes=(found.axis,),
+            part=(found.index, found.count),
+        )
+
     def _pool(self, node: fx.Node) -> Pool | None:
         if not node.args or not isinstance(node.args[0], fx.Node):
             return None
+        if (part := self._part(node)) is not None:
+            return part
         axes = mixed_axes(node)
         source = node.args[0].args[0] if hides_a_pair(node.args[0]) else node.args[0]
         if axes is None or not self._is_value(source):
@@ -369,14 +430,15 @@ class _Lowering:
 
     def _opaque(self, node: fx.Node) -> Opaque:
         inner = node.all_input_nodes
-        hidden = len(inner) == 1 and name_of(inner[0]) == _BATCH_NORM
+        is_part = len(inner) == 1 and is_split(inner[0])
+        hidden = is_part or (len(inner) == 1 and name_of(inner[0]) == _BATCH_NORM)
         sources = inner[0].all_input_nodes if hidden else inner
         parameters = tuple(
             self._parameter(source) for source in sources if self._is_parameter(source)
         )
         return Opaque(
             name=layer_name(parameters[0]) if parameters else node.name,
-            operator=readable(node),
+            operator=readable(inner[0] if is_part else node),
             inputs=tuple(self._value(source) for source in sources if self._is_value(source)),
             outputs=(self._value(node),),
             parameters=parameters,

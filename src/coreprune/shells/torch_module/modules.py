@@ -57,6 +57,17 @@ def copied(model: nn.Module) -> nn.Module:
     return clone
 
 
+def has_slow_kernels(model: nn.Module) -> bool:
+    """Whether all of a model is in half precision on the CPU.
+
+    Example:
+        >>> has_slow_kernels(nn.Linear(2, 2).half()), has_slow_kernels(nn.Linear(2, 2))
+        (True, False)
+    """
+    kinds = {(one.dtype, one.is_cpu) for one in model.parameters() if one.is_floating_point()}
+    return bool(kinds) and kinds <= {(torch.float16, True), (torch.bfloat16, True)}
+
+
 def _left_over(model: nn.Module) -> list[Tensor]:
     """What forward passes and traces left in plain attributes, which torch does not copy."""
     kept = [

@@ -19,7 +19,8 @@ RESHAPES = frozenset({
     "_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view",
 })  # fmt: skip
 _PARTS = "a split into parts (chunk, split, glu)"
-_PRODUCT = "a product of matrices (only torch.nn.functional.linear is read as a layer)"
+_RMS = "a root mean square over its neurons (an RMS normalisation)"
+_PRODUCT = "a product of matrices (only x @ w.t() with a parameter w is read as a layer)"
 READABLE = {
     "_native_batch_norm_legit": "a batch normalisation without running statistics",
     "batch_norm": "a batch normalisation without running statistics",
@@ -57,7 +58,10 @@ READABLE = {
     "native_layer_norm": "a layer normalisation",
     "scaled_dot_product_attention": "attention",
     "softmax": "a softmax",
+    **dict.fromkeys(("rms_norm", "_fused_rms_norm"), _RMS),
 }
+_MEANS = frozenset({"add", "clamp", "clamp_min", "mean", "mul", "rsqrt", "sqrt", "sum"})
+"""What lies between the squares of an RMS normalisation and its root, which is among them."""
 
 
 def name_of(node: fx.Node) -> str:
@@ -69,7 +73,20 @@ def name_of(node: fx.Node) -> str:
 
 def readable(node: fx.Node) -> str:
     """What a person calls the operator."""
+    if name_of(node) in {"mul", "pow"} and len(node.all_input_nodes) == 1 and _is_rms(node):
+        return _RMS
     return READABLE.get(name_of(node), f"the operator {name_of(node)}")
+
+
+def _is_rms(square: fx.Node) -> bool:
+    """Whether the root of a mean or sum is taken of what a node gives."""
+    passed, node = set[str](), square
+    while len(node.users) == 1 and name_of(following := next(iter(node.users))) in _MEANS:
+        node = following
+        passed.add(name_of(node))
+        if passed & {"rsqrt", "sqrt"}:
+            return bool(passed & {"mean", "sum"})
+    return False
 
 
 def activation_of(node: fx.Node) -> Build | None:
@@ -153,6 +170,7 @@ _TABLE: dict[str, Callable[..., Build | None]] = {
     "hardswish": lambda: family.hardswish,
     "hardtanh": lambda low=-1.0, high=1.0: _clamp(low, high),
     "leaky_relu": lambda slope=0.01: functools.partial(family.leaky_relu, slope),
+    "mish": lambda: family.mish,
     "mul": lambda other: _line(other, 0.0),
     "neg": lambda: _line(-1.0, 0.0),
     "relu": lambda: family.relu,

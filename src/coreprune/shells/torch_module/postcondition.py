@@ -42,7 +42,7 @@ def violation(
     cut, padded, deaf = (with_tensors(working, tensors) for tensors in (small, wide, silent))
     if _runs_in_double(working, call):
         cut, padded, deaf = cut.double(), padded.double(), deaf.double()
-        call = _doubled(call)
+        call = call.typed(torch.float64)
     for trial in (call, other_batch(call)):
         try:
             scale = _scale(padded, deaf, trial)
@@ -96,18 +96,10 @@ def _shape(leaf: Any) -> Any:  # noqa: ANN401
 
 def _runs_in_double(working: nn.Module, call: Call) -> bool:
     try:
-        run(copied(working).double(), _doubled(call))
+        run(copied(working).double(), call.typed(torch.float64))
     except Exception:  # noqa: BLE001 (types may be fixed in the user's code, or no kernel be there)
         return False
     return True
-
-
-def _doubled(call: Call) -> Call:
-    def doubled(leaf: Any) -> Any:  # noqa: ANN401
-        return leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
-
-    args, kwargs = pytree.tree_map(doubled, (call.args, call.kwargs))
-    return Call(args=args, kwargs=kwargs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from coreprune.graph.ir import Graph, Parameters
@@ -14,7 +15,13 @@ from coreprune.shells.torch_module.export import exported_parts
 from coreprune.shells.torch_module.flops import flops
 from coreprune.shells.torch_module.layer_inputs import largest_input_norms, watch_inputs
 from coreprune.shells.torch_module.lower import lower
-from coreprune.shells.torch_module.modules import copied, nonfinite, unwrapped, with_tensors
+from coreprune.shells.torch_module.modules import (
+    copied,
+    has_slow_kernels,
+    nonfinite,
+    unwrapped,
+    with_tensors,
+)
 from coreprune.shells.torch_module.postcondition import violation
 from coreprune.shells.torch_module.responses import output_metrics
 from coreprune.shells.torch_module.running import check_runs, run
@@ -71,7 +78,13 @@ class Subject:
     def remembered(self, call: Call) -> list[tuple[Tensor, Tensor, Tensor]]:
         seen: list[tuple[Tensor, Tensor, Tensor]] = []
         with watch_statistics(lambda *norm: seen.append(norm)):
-            self.run(call, gradients=True)
+            if has_slow_kernels(self.working):
+                try:
+                    run(copied(self.working).float(), call.typed(torch.float32), gradients=True)
+                except Exception:  # noqa: BLE001 (the user's code may fix a type)
+                    seen.clear()
+            if not seen:
+                self.run(call, gradients=True)
         return seen
 
     def read(self, call: Call, weights: Collection[str], see: See) -> None:
