@@ -20,7 +20,7 @@ from coreprune.certificates.asked import Asked
 from coreprune.certificates.by_group import of_groups, runs_by_name
 from coreprune.certificates.channel_pairs import channel_pairs
 from coreprune.certificates.judged import by_range, holds, not_beaten, says_nothing, vacuous_words
-from coreprune.certificates.network import NetworkChain, carried, network_chain
+from coreprune.certificates.network import NetworkChain, carried, network_chain, same_ending
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.chain_attack import hidden_attack, output_attack
 from coreprune.core.chain_pair import PairBound, pair_bound
@@ -28,7 +28,6 @@ from coreprune.core.chain_range import preactivations
 from coreprune.core.chain_rounding import ChainRounding, chain_rounding
 from coreprune.core.decisions import decided
 from coreprune.core.query_set import QuerySet
-from coreprune.core.same_function import same_function
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.partition import find_groups
 from coreprune.opening import Model
@@ -158,7 +157,7 @@ def certified(networks: tuple[Network, Network], asked: Asked) -> Certified:
 
 def _of_network(one: NetworkChain, other: NetworkChain, asked: Asked) -> Certified:
     space = query_set_of(asked.space, one.shape)
-    if not _same_ending(one, other):
+    if not same_ending(one, other):
         raise UnsupportedModelError(
             f"the networks end in {one.ending.name} and {other.ending.name}, with other numbers; "
             "certify them without their last activation"
@@ -268,8 +267,3 @@ def _share(one: NetworkChain, other: NetworkChain, samples: Tensor, *, asked: As
         precisions=(one.precision, other.precision),
     )
     return float(flags.double().mean())
-
-
-def _same_ending(one: NetworkChain, other: NetworkChain) -> bool:
-    width = len(one.links[-1].points)
-    return same_function(one.ending, other.ending, width=width, kept=torch.arange(width))

@@ -11,9 +11,12 @@ from torch import nn
 
 import coreprune
 from coreprune.certificates import fast
+from coreprune.certificates.network import network_chain
 from coreprune.core.chain_rounding import ChainRounding
 from coreprune.core.coreset import METHODS
 from coreprune.demo import LeNet300100
+from coreprune.graph.partition import find_groups
+from coreprune.opening import network_of
 
 X = torch.linspace(-1, 1, 10).reshape(2, 5)
 
@@ -96,6 +99,62 @@ def test_repaired_slopes_are_no_longer_the_same_activation():
     result = coreprune.prune(net, X, keep=0.5, repair=coreprune.Repair(steps=20))
     assert result.certificate is None
     assert result.certificate_scope.endswith("because repair changed its activations")
+
+
+def a_constant_takes_the_place_of(norm):
+    """A network of two neurons, one of which is all but constant on the queries but not beyond."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2, bias=False), norm).eval()
+    with torch.no_grad():
+        net[0].weight.copy_(torch.eye(2))
+        net[0].bias.zero_()
+        net[2].weight.copy_(torch.tensor([[3.0, 1.0], [-3.0, 1.0]]))
+    return net, torch.stack([torch.linspace(-1, 1, 41), torch.full((41,), 2.0)], 1)
+
+
+def test_a_constant_that_a_normalisation_behind_takes_counts():
+    net, samples = a_constant_takes_the_place_of(nn.BatchNorm1d(2))
+    result = coreprune.prune(net, samples, keep=0.5, queries=coreprune.Samples(samples))
+    assert (result.model[3].running_mean < -0.9).all()
+    x = torch.tensor([[0.0, -0.9999 * result.certificate_radius]])
+    with torch.no_grad():
+        moved = float((net(x) - result.model(x)).abs().max())
+    assert 1.9 < moved <= min(result.certificate, result.groups[0].certificate)
+    assert attacked(net, result) <= result.certificate < 1.01 * moved
+
+
+def chain_of(net, example=X):
+    subject = network_of(net, example)
+    groups = find_groups(subject.graph).groups
+    return network_chain(subject, groups), subject.graph.parameters
+
+
+def test_a_changed_normalisation_at_the_end_counts():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 3), nn.BatchNorm1d(3)).eval()
+    chain, held = chain_of(net)
+    moved = held | {"3.bias": held["3.bias"] + torch.tensor([0.0, 0.5, -2.0])}
+    found, scope = fast.network_certificate(chain, moved, kept={}, radius=1.0)
+    assert (found, scope) == (pytest.approx(2.0, rel=1e-3), "network")
+    assert found >= 2.0
+
+
+def test_changed_slopes_at_the_end_are_no_longer_the_same_activation():
+    torch.manual_seed(0)
+    chain, held = chain_of(nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 3), nn.PReLU()))
+    found, scope = fast.network_certificate(
+        chain, held | {"3.weight": held["3.weight"] + 0.5}, kept={}, radius=1.0
+    )
+    assert found is None
+    assert scope.endswith("because repair changed its activations")
+
+
+def test_two_chains_that_end_in_other_activations_have_no_certificate():
+    net = network(5, 12, 3)
+    one, _ = chain_of(nn.Sequential(*net, nn.Sigmoid()))
+    other, _ = chain_of(nn.Sequential(*net, nn.Tanh()))
+    kept = [torch.arange(12), torch.arange(3)]
+    assert fast.certificate_along(one, other, kept, radius=1.0) is None
+    assert fast.certificate_along(one, one, kept, radius=1.0) == 0.0
 
 
 def test_a_network_that_ends_in_an_activation_is_bounded_behind_it():

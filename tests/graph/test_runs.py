@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import torch
 from networks import Forward, mlp, named, trained_norm
 from torch import nn
 
 from coreprune.core.chain_range import preactivations
+from coreprune.graph.ir import Norm
 from coreprune.graph.partition import find_groups
 from coreprune.graph.runs import links_of, precision_of, runs_of
 from coreprune.shells.torch_module.subject import prepare
@@ -68,6 +71,25 @@ def test_folding_keeps_the_magnitudes_that_a_bias_is_the_sum_of():
     wanted = net.b.bias.abs() + net.b.weight.abs() @ sizes[1][1]
     assert torch.allclose(last.bias_size.float(), wanted)
     assert first.roundings == last.roundings > 0
+
+
+def test_a_mean_that_takes_a_constant_is_taken_off_what_the_reader_gives():
+    torch.manual_seed(0)
+    norm = trained_norm(3)
+    net = named(
+        a=nn.Linear(5, 7), r=nn.ReLU(), b=nn.Linear(7, 3, bias=False), n=norm
+    ).eval()  # fmt: skip
+    (run,), parameters = runs(net)
+    given = preactivations(links_of(run, parameters), X.double())[-1]
+    inner = net.b(torch.relu(net.a(X)))
+    assert torch.allclose(given.float(), inner - norm.running_mean, atol=1e-6)
+    whole = links_of(replace(run, behind=(norm_of(net),)), parameters)
+    assert torch.allclose(preactivations(whole, X.double())[-1].float(), net(X), atol=1e-6)
+
+
+def norm_of(net):
+    (found,) = [node for node in prepare(net, X).graph.nodes if isinstance(node, Norm)]
+    return found
 
 
 def test_a_run_runs_in_the_coarsest_type_of_its_tensors():

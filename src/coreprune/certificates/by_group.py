@@ -24,10 +24,17 @@ from coreprune.shells.network import Network
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunLayers:
-    """The layers of a run and what they run in."""
+    """The layers of a run, what they run in, and what is taken off what the last one gives.
+
+    Attributes:
+        links: The layers.
+        precision: What they run in.
+        less_mean: Whether that is the mean of a normalisation behind it.
+    """
 
     links: tuple[Link, ...]
     precision: torch.dtype
+    less_mean: bool
 
 
 def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLayers]:
@@ -45,6 +52,7 @@ def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLaye
         one.name: RunLayers(
             links=links_of(one, parameters),
             precision=precision_of(one, parameters),
+            less_mean=one.reader.constant not in {None, one.reader.affine.bias},
         )
         for one in runs_of(groups)
     }
@@ -141,7 +149,7 @@ def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked)
     if other is None:
         return unproven(name, NO_SUCH_GROUP)
     links = run.links
-    if _ends(links) != _ends(other.links):
+    if _ends(run) != _ends(other):
         return unproven(name, OTHER_SIZES)
     try:
         space = query_set_of(asked.space, (links[0].points.shape[1],))
@@ -166,5 +174,5 @@ def _of_run(name: str, run: RunLayers, other: RunLayers | None, *, asked: Asked)
     )
 
 
-def _ends(links: Sequence[Link]) -> tuple[int, int]:
-    return links[0].points.shape[1], len(links[-1].points)
+def _ends(run: RunLayers) -> tuple[int, int, bool]:
+    return run.links[0].points.shape[1], len(run.links[-1].points), run.less_mean

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from coreprune.certificates.network import NetworkChain, carried, with_parameters
+from coreprune.certificates.network import NetworkChain, carried, same_ending, with_parameters
 from coreprune.certificates.precision import named, unbounded
 from coreprune.core.certificate import certificate
 from coreprune.core.chain import Link, chain_bound
@@ -23,11 +23,11 @@ from coreprune.graph.ir import Parameters
 from coreprune.graph.runs import Run, links_of, precision_of, same_tensors
 
 SMALL = 2**16
-"""n·k·min(n, d) up to which bounds of groups are refined sum by sum: that takes a tenth of a
-second, and every group that is cut has one."""
+"""n·k·min(n, d) up to which bounds of groups are refined sum by sum: every group that
+is cut has one, and their sum must stay below what choosing the neurons takes."""
 
 SMALL_NETWORK = 2**20
-"""The same for the bound of the whole network, of which there is one: half a second."""
+"""The same for the bound of the whole network, of which there is one."""
 
 WIDEST = 2**33
 """n·max(k, d)·min(n, d) beyond which there is no fast certificate: its time grows with the cube of
@@ -46,10 +46,12 @@ def is_too_wide(group: Group, parameters: Parameters) -> bool:
 def cut_certificate(
     cut: Cut, before: Parameters, after: Parameters, *, query_radius: float
 ) -> float | None:
-    """How far any input of any consumer is from what it was before a cut.
+    """How far any output of any consumer is from what it was before a cut.
 
-    Every consumer is bounded for itself, its own passengers seen; activations without an envelope
-    by their ranges and Lipschitz constants. Evaluating both in their own dtype is counted.
+    Where the constant of the cut is in the mean of a normalisation behind a consumer, its output
+    less that mean. Every consumer is bounded for itself, its own passengers seen; activations
+    without an envelope by their ranges and Lipschitz constants. Evaluating both in their own dtype
+    is counted.
 
     Args:
         cut: The cut.
@@ -119,7 +121,7 @@ def certificate_along(
 
     Args:
         chain: The original.
-        other: A chain of as many layers, none wider, with the same activation at the end.
+        other: A chain of as many layers, none wider, and as many outputs.
         kept: The original's neurons for those of the other, layer by layer, no two the same.
         radius: Inputs of norm at most this count.
 
@@ -129,7 +131,7 @@ def certificate_along(
     if same_tensors(chain.tensors, other.tensors) and _each_itself(chain, other, kept):
         return 0.0
     try:
-        return _along(chain, other.links, kept, radius=radius, precision=other.precision)
+        return _along(chain, other, kept, radius=radius)
     except (ArgumentError, UnsupportedModelError, _UnprovenError):
         return None
 
@@ -137,7 +139,8 @@ def certificate_along(
 def _each_itself(chain: NetworkChain, other: NetworkChain, kept: Sequence[Tensor]) -> bool:
     """Whether every neuron stands for itself and has the same function."""
     whole = all(rows.tolist() == [*range(len(rows))] for rows in kept)
-    return whole and stages_along(chain.links, other.links, kept) is not None
+    alike = same_ending(chain, other)
+    return whole and alike and stages_along(chain.links, other.links, kept) is not None
 
 
 def range_exceeded(chain: NetworkChain, certificate: float, *, radius: float) -> str:
@@ -186,42 +189,35 @@ def _worst(
         raise _UnprovenError(chain)
     if max(_works(chain.links)) > WIDEST:
         raise _UnprovenError(f"a layer is {TOO_WIDE}")
-    if same_tensors(chain.tensors, {name: after[name] for name in chain.tensors}):
-        return 0.0
     small = with_parameters(chain, after)
-    precision = precision_of(chain.run, after)
-    return _along(chain, small, _kept(chain, kept), radius=radius, precision=precision)
+    if same_tensors(chain.tensors, small.tensors):
+        return 0.0
+    return _along(chain, small, _kept(chain, kept), radius=radius)
 
 
 def _along(
-    chain: NetworkChain,
-    small: Sequence[Link],
-    kept: Sequence[Tensor],
-    *,
-    radius: float,
-    precision: torch.dtype,
+    chain: NetworkChain, small: NetworkChain, kept: Sequence[Tensor], *, radius: float
 ) -> float:
     """The bound of two chains whose neurons are matched.
 
     Raises:
         _UnprovenError: When there is none.
     """
-    stages = stages_along(chain.links, small, kept)
-    if stages is None:
+    stages = stages_along(chain.links, small.links, kept)
+    if stages is None or not same_ending(chain, small):
         raise _UnprovenError("repair changed its activations")
     space = ball(radius, dimension=chain.links[0].points.shape[1])
     found = chain_bound(stages, space, effort=_effort(chain.links, most=SMALL_NETWORK))
     exact = carried(found.bound, chain.ending)
     if not exact.isfinite().all():
         raise _UnprovenError("an activation in it jumps")
-    types = (chain.precision, precision)
     own, other = (
-        chain_rounding(links, space, dtype=dtype, ending=chain.ending).outputs
-        for links, dtype in zip((chain.links, small), types, strict=True)
+        chain_rounding(each.links, space, dtype=each.precision, ending=each.ending).outputs
+        for each in (chain, small)
     )
     worst = float((exact + own + other).amax())
     if not math.isfinite(worst):
-        raise _UnprovenError(unbounded(named(*types)))
+        raise _UnprovenError(unbounded(named(chain.precision, small.precision)))
     return worst
 
 

@@ -1,8 +1,8 @@
 """A whole network as a chain of layers, where it is one; else the reason why not."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from coreprune.core.chain import Link
 from coreprune.core.chain_range import preactivations
 from coreprune.core.elementwise import Activation, compose
+from coreprune.core.same_function import same_function
 from coreprune.errors import UnsupportedModelError
 from coreprune.graph.groups import Group
 from coreprune.graph.inputs import input_values
@@ -36,16 +37,18 @@ class NetworkChain:
     """A network that is nothing but layers one after the other.
 
     Attributes:
-        run: Its groups and its last layer.
+        run: Its groups and its last layer, with normalisations directly behind that.
         links: Its layers.
-        ending: What is applied to the last layer's outputs.
+        passed: What is applied to the last layer's outputs.
+        ending: The same as a function.
         shape: Of one input.
         precision: What it runs in.
-        tensors: What its layers and all between them hold, by name.
+        tensors: What its layers, all between them and all behind the last hold, by name.
     """
 
     run: Run
     links: tuple[Link, ...]
+    passed: tuple[Norm | Elementwise, ...]
     ending: Activation
     shape: tuple[int, ...]
     precision: torch.dtype
@@ -70,26 +73,57 @@ def network_chain(subject: Network, groups: Sequence[Group]) -> NetworkChain | s
     runs = runs_of(groups)
     if len(runs) != 1 or runs[0].groups[0].producer.input not in input_values(graph):
         return NO_CHAIN
-    run, ending = runs[0], _ending(graph, runs[0])
-    if ending is None or graph.shapes[run.reader.affine.output] != _flat(image, run, graph):
+    run, passed = runs[0], _passed(graph, runs[0])
+    if passed is None or graph.shapes[run.reader.affine.output] != _flat(image, run, graph):
         return NO_CHAIN
-    links = links_of(run, graph.parameters)
-    if links[0].points.shape[1] != image[0].numel():
-        return NO_CHAIN
-    chain = NetworkChain(
-        run=run,
-        links=links,
-        ending=ending,
+    behind = tuple(_leading_norms(passed))
+    chain = _chain(
+        replace(run, behind=behind),
+        passed[len(behind) :],
+        graph.parameters,
         shape=tuple(image.shape[1:]),
-        precision=precision_of(run, graph.parameters),
-        tensors=tensors_of(run, graph.parameters),
     )
+    if chain.links[0].points.shape[1] != image[0].numel():
+        return NO_CHAIN
     return chain if _computes(chain, subject) else NO_CHAIN
 
 
-def with_parameters(chain: NetworkChain, parameters: Parameters) -> tuple[Link, ...]:
-    """The layers of a network of the same graph with other tensors, such as a pruned one."""
-    return links_of(chain.run, parameters)
+def with_parameters(chain: NetworkChain, parameters: Parameters) -> NetworkChain:
+    """A network of the same graph with other tensors, such as a pruned one."""
+    return _chain(chain.run, chain.passed, parameters, shape=chain.shape)
+
+
+def same_ending(one: NetworkChain, other: NetworkChain) -> bool:
+    """Whether two chains with as many outputs apply the same function to them."""
+    width = len(one.links[-1].points)
+    return same_function(one.ending, other.ending, width=width, kept=torch.arange(width))
+
+
+def _chain(
+    run: Run,
+    passed: tuple[Norm | Elementwise, ...],
+    parameters: Parameters,
+    *,
+    shape: tuple[int, ...],
+) -> NetworkChain:
+    names = [name for node in passed for name in parameters_of(node)]
+    own = {name: parameters[name].detach().cpu() for name in names}
+    return NetworkChain(
+        run=run,
+        links=links_of(run, parameters),
+        passed=passed,
+        ending=compose(*(activation_of(node, own) for node in passed)),
+        shape=shape,
+        precision=precision_of(run, parameters),
+        tensors=tensors_of(run, parameters) | {name: parameters[name] for name in names},
+    )
+
+
+def _leading_norms(passed: Sequence[Norm | Elementwise]) -> Iterator[Norm]:
+    for node in passed:
+        if not isinstance(node, Norm):
+            return
+        yield node
 
 
 def carried(bound: Tensor, ending: Activation) -> Tensor:
@@ -110,9 +144,10 @@ def _flat(image: Tensor, run: Run, graph: Graph) -> tuple[int, int]:
     return len(image), len(graph.parameters[run.reader.affine.weight])
 
 
-def _ending(graph: Graph, run: Run) -> Activation | None:
-    """The functions between the last layer and the network's output, None for anything else."""
-    value, passed = run.reader.affine.output, []
+def _passed(graph: Graph, run: Run) -> tuple[Norm | Elementwise, ...] | None:
+    """The nodes between the last layer and the network's output, None for anything else."""
+    value = run.reader.affine.output
+    passed: list[Norm | Elementwise] = []
     while value not in graph.outputs:
         readers = [node for node in graph.nodes if value in inputs_of(node)]
         if len(readers) != 1 or not isinstance(node := readers[0], Elementwise | Norm | Reshape):
@@ -121,10 +156,9 @@ def _ending(graph: Graph, run: Run) -> Activation | None:
             if graph.shapes[node.input] != graph.shapes[node.output]:
                 return None
         else:
-            own = {name: graph.parameters[name].cpu() for name in parameters_of(node)}
-            passed.append(activation_of(node, own))
+            passed.append(node)
         value = node.output
-    return compose(*passed)
+    return tuple(passed)
 
 
 def _computes(chain: NetworkChain, subject: Network) -> bool:

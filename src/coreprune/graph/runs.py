@@ -1,5 +1,6 @@
 """Runs of groups that feed one another, as chains of plain layers."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,9 @@ from coreprune.core.elementwise import identity
 from coreprune.graph.groups import Consumer, Group, Linear
 from coreprune.graph.ir import Node, Norm, Parameters, parameters_of
 from coreprune.graph.layer import NORM_ROUNDINGS, layer_of, scale_and_shift, shift_size
+
+CONSTANT_ROUNDINGS = 2
+"""Of each term where a mean is subtracted from what a layer gives: there, and in float64 here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,10 +41,12 @@ class Run:
     Attributes:
         groups: In order of execution.
         reader: The layer behind the last group.
+        behind: Normalisations directly behind the reader that count as part of it.
     """
 
     groups: tuple[Group, ...]
     reader: Consumer
+    behind: tuple[Norm, ...] = ()
 
     @property
     def name(self) -> str:
@@ -80,6 +86,9 @@ def runs_of(groups: Sequence[Group]) -> tuple[Run, ...]:
 def links_of(run: Run, parameters: Parameters) -> tuple[Link, ...]:
     """The layers of a run, normalisations next to a layer folded into it.
 
+    Where a normalisation behind the reader takes the constant of a cut in its mean and is no part
+    of the run, what the reader gives is less that mean.
+
     Args:
         run: The run.
         parameters: The tensors as they stand.
@@ -87,29 +96,31 @@ def links_of(run: Run, parameters: Parameters) -> tuple[Link, ...]:
     Returns:
         The groups' layers and the reader, in float64 on the CPU.
     """
-    nodes = [node for group in run.groups for node in _nodes(group)]
-    names = {name for node in nodes for name in parameters_of(node)}
-    return tuple(_links(run, {name: parameters[name].detach().cpu() for name in names}))
+    own = {name: held.detach().cpu() for name, held in tensors_of(run, parameters).items()}
+    return tuple(_links(run, own))
 
 
 def precision_of(run: Run, parameters: Parameters) -> torch.dtype:
     """The coarsest type of a run's tensors: what it runs in."""
-    nodes = [node for group in run.groups for node in _nodes(group)]
-    types = {parameters[name].dtype for node in nodes for name in parameters_of(node)}
+    types = {held.dtype for held in tensors_of(run, parameters).values()}
     floating = [dtype for dtype in types if dtype.is_floating_point]
     return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
 
 
 def tensors_of(run: Run, parameters: Parameters) -> dict[str, Tensor]:
-    """What a run's nodes hold, by name."""
-    nodes = [node for group in run.groups for node in _nodes(group)]
-    return {name: parameters[name] for node in nodes for name in parameters_of(node)}
+    """What a run's nodes hold, and the constant of its reader, by name."""
+    nodes = [*itertools.chain.from_iterable(map(_nodes, run.groups)), *run.behind]
+    names = [name for node in nodes for name in parameters_of(node)]
+    constant = run.reader.constant
+    return {name: parameters[name] for name in [*names, *([] if constant is None else [constant])]}
 
 
 def same_tensors(one: Parameters, other: Parameters) -> bool:
     """Whether two networks hold the same tensors under the same names."""
     return one.keys() == other.keys() and all(
-        one[name].dtype == other[name].dtype and torch.equal(one[name], other[name]) for name in one
+        one[name].dtype == other[name].dtype
+        and torch.equal(one[name], other[name].to(one[name].device))
+        for name in one
     )
 
 
@@ -136,7 +147,34 @@ def _links(run: Run, parameters: Parameters) -> Iterator[Link]:
         )
         yield _behind(link, before)
         before = folded(ending, parameters)
-    yield _behind(_plain(run.reader.affine, parameters), before)
+    yield _behind(_last(run, parameters), before)
+
+
+def _last(run: Run, parameters: Parameters) -> Link:
+    """The reader with what is behind it."""
+    link, constant = _plain(run.reader.affine, parameters), run.reader.constant
+    bias = link.bias.double()
+    if run.behind:
+        fold = folded(run.behind, parameters)
+        scale = torch.as_tensor(fold.scale, dtype=torch.float64)
+        return replace(
+            link,
+            points=scale[:, None] * link.points,
+            bias=bias * scale + (0.0 if fold.shift is None else fold.shift),
+            bias_size=bias.abs() * scale.abs() + fold.size,
+            roundings=fold.roundings,
+            inside=(link,),
+        )
+    if constant is None or constant == run.reader.affine.bias:
+        return link
+    moved = run.reader.sign * parameters[constant].double()
+    return replace(
+        link,
+        bias=bias + moved,
+        bias_size=bias.abs() + moved.abs(),
+        roundings=CONSTANT_ROUNDINGS,
+        inside=(link,),
+    )
 
 
 def _plain(affine: Linear, parameters: Parameters) -> Link:
