@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from coreprune.budget import Budget
@@ -29,6 +30,28 @@ def test_no_more_than_a_few_networks_are_cut_and_the_nearest_comes_back():
 
     assert nearest_below(Budget(error=0.1), cut=cut, measured=lambda error: error) == 0.2
     assert len(planned) == ROUNDS
+
+
+@pytest.mark.parametrize("broken", [None, torch.nan, torch.inf])
+def test_a_cut_without_an_error_is_not_taken_for_one_with_a_large_one(broken):
+    errors = {0.3: 0.3, 0.1: broken}
+    cuts = iter(errors)
+    found = nearest_below(
+        Budget(error=0.1), cut=lambda planned: next(cuts), measured=errors.__getitem__
+    )
+    assert found == 0.3
+
+
+@pytest.mark.parametrize("broken", [None, torch.nan, torch.inf])
+def test_where_nothing_is_measured_the_first_cut_comes_back(broken):
+    planned = []
+
+    def cut(budget):
+        planned.append(budget.target)
+        return len(planned)
+
+    assert nearest_below(Budget(error=0.1), cut=cut, measured=lambda _: broken) == 1
+    assert planned == [0.1]
 
 
 def test_an_error_that_stays_too_large_is_told():

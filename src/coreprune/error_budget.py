@@ -1,5 +1,6 @@
 """A cut whose measured error stays below a target, which prices tell to first order alone."""
 
+import math
 from collections.abc import Callable
 
 from coreprune.budget import Budget
@@ -64,7 +65,8 @@ def nearest_below(
         measured: Its error; None where it has none.
 
     Returns:
-        The first cut near enough to the target or below it, else the nearest.
+        The first cut near enough to the target or below it, else the nearest of those that have a
+        finite error; the first where that has none.
 
     Example:
         >>> tried = []
@@ -81,8 +83,10 @@ def nearest_below(
     while len(tried) < ROUNDS:
         outcome = cut(planned)
         error = measured(outcome)
-        if error is None or not NEAR * budget.target < error < float("inf"):
+        if error is None or not math.isfinite(error):
+            break
+        if error <= NEAR * budget.target:
             return outcome
         tried.append((error, outcome))
         planned = Budget(error=planned.target * budget.target / error)
-    return min(tried, key=lambda each: each[0])[1]
+    return min(tried, key=lambda each: each[0])[1] if tried else outcome
