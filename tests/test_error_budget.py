@@ -36,10 +36,11 @@ def test_no_more_than_a_few_networks_are_cut_and_the_nearest_comes_back():
 def test_a_cut_without_an_error_is_not_taken_for_one_with_a_large_one(broken):
     errors = {0.3: 0.3, 0.1: broken}
     cuts = iter(errors)
-    found = nearest_below(
-        Budget(error=0.1), cut=lambda planned: next(cuts), measured=errors.__getitem__
-    )
-    assert found == 0.3
+
+    def cut(_):
+        return next(cuts)
+
+    assert nearest_below(Budget(error=0.1), cut=cut, measured=errors.__getitem__) == 0.3
 
 
 @pytest.mark.parametrize("broken", [None, torch.nan, torch.inf])

@@ -78,6 +78,15 @@ def test_keeping_everything_is_certified_to_change_nothing(dtype):
     assert result.certificate == 0 == result.groups[0].certificate
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_evaluating_networks_that_are_all_but_the_same_costs_some_units_of_their_precision(dtype):
+    eps = torch.finfo(dtype).eps
+    chain, held = chain_of(network(5, 12, 3).to(dtype), X.to(dtype))
+    moved = held["2.bias"] * torch.tensor([1 + eps, 1, 1], dtype=dtype)
+    found, _ = fast.network_certificate(chain, held | {"2.bias": moved}, kept={}, radius=1.0)
+    assert 10 * eps < found < 200 * eps
+
+
 def test_sums_too_long_for_their_precision_have_no_certificate():
     x = torch.ones(1, 300).bfloat16()
     result = coreprune.prune(network(300, 12, 3).bfloat16(), x, keep=0.5)

@@ -164,16 +164,18 @@ def test_permuting_neurons_or_scaling_sums_changes_nothing_else():
     points, bias = normal(5, 3, generator=generator), normal(5, generator=generator)
     weights, order = normal(1, 5, generator=generator), torch.randperm(5, generator=generator)
 
-    def bound(points, bias, weights):
+    def bound(points, bias, weights, effort):
         block = Block(points=points, bias=bias, activation=relu(), weights=weights)
-        return certificate(neuron_sums([block], torch.zeros(1)), ball(2.0, dimension=3)).bound
+        sums = neuron_sums([block], torch.zeros(1))
+        return certificate(sums, ball(2.0, dimension=3), effort=effort).bound
 
-    plain = bound(points, bias, weights)
     # The search for majorants starts elsewhere, in coordinates that the order of the rows chooses.
-    torch.testing.assert_close(
-        bound(points[order], bias[order], weights[:, order]), plain, rtol=3e-2, atol=0
-    )
-    torch.testing.assert_close(bound(points, bias, 8 * weights), 8 * plain, rtol=1e-6, atol=0)
+    for effort, rtol in ((0.0, 1e-9), (None, 3e-2)):
+        plain = bound(points, bias, weights, effort)
+        moved = bound(points[order], bias[order], weights[:, order], effort)
+        torch.testing.assert_close(moved, plain, rtol=rtol, atol=0)
+        scaled = bound(points, bias, 8 * weights, effort)
+        torch.testing.assert_close(scaled, 8 * plain, rtol=1e-6, atol=0)
 
 
 def test_refining_only_improves_and_never_loses_the_proof():
@@ -237,8 +239,11 @@ def test_without_an_effort_very_wide_layers_keep_the_bounds_of_all_rows(monkeypa
     generator = Generator().manual_seed(2)
     sums = random_sums(relu(), d=6, n=9, k=3, generator=generator)
     space = ball(2.0, dimension=6)
-    rows, refined = certificate(sums, space, effort=0.0), certificate(sums, space)
+    quick, refined = certificate(sums, space, effort=0.0), certificate(sums, space)
     monkeypatch.setattr("coreprune.core.certificate.MANY", 0)
+    rows = certificate(sums, space, effort=0.0)
+    assert (quick.bound <= rows.bound).all()
+    assert (quick.bound < rows.bound).any()
     assert torch.equal(certificate(sums, space).bound, rows.bound)
     asked = certificate(sums, space, effort=0.5)
     assert (asked.bound <= rows.bound).all()

@@ -5,8 +5,9 @@ from coreprune.core.activations import gelu, leaky_relu, relu, tanh
 from coreprune.core.certificate import certificate
 from coreprune.core.neuron_sums import Block, neuron_sums
 from coreprune.core.query_set import ball
-from coreprune.core.remainders import remainders, uniform_remainders
+from coreprune.core.remainders import forms_of, remainders
 from coreprune.core.row_bounds import row_bounds, signed_sums
+from coreprune.core.uniform_remainders import uniform_remainders
 
 
 def sums_of(activation, seed=0, *, n=40, d=8, k=4):
@@ -22,7 +23,8 @@ def sums_of(activation, seed=0, *, n=40, d=8, k=4):
 def test_no_form_for_all_neurons_bounds_sums_better_than_their_certificate(activation):
     sums, space = sums_of(activation), ball(0.7, dimension=8)
     found = certificate(sums, space, effort=0.0).bound
-    smallest, uniform = remainders(sums, space), uniform_remainders(sums, space)
+    forms = forms_of(sums, space)
+    smallest, uniform = remainders(forms), uniform_remainders(forms)
     assert uniform
     for neurons in (smallest, *uniform.values()):
         values = row_bounds(signed_sums(sums, neurons, space), neurons, space).values

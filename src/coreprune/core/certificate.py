@@ -14,7 +14,7 @@ from coreprune.core.lagrangian import WIDE, joint_bounds
 from coreprune.core.majorants import MOMENTS, majorants
 from coreprune.core.neuron_sums import NeuronSums
 from coreprune.core.query_set import QuerySet
-from coreprune.core.remainders import Remainders, remainders, uniform_remainders
+from coreprune.core.remainders import Forms, Remainders, forms_of, remainders
 from coreprune.core.rounding import gamma
 from coreprune.core.row_bounds import (
     PROOFS,
@@ -25,6 +25,7 @@ from coreprune.core.row_bounds import (
     row_bounds,
     signed_sums,
 )
+from coreprune.core.uniform_remainders import uniform_remainders
 from coreprune.errors import ArgumentError
 
 STEPS = (25, 150, 400)
@@ -32,9 +33,8 @@ STEPS = (25, 150, 400)
 ONCE = (100,)
 """The same without `effort`."""
 MANY = 2**26
-"""k·n·e from which on a certificate without `effort` stays with the bounds of all rows at once."""
-WIDEST = 2**26
-"""The same from which on those are of neurons in their smallest forms alone."""
+"""k·n·e from which on a certificate without `effort` stays with the bounds of all rows at once, and
+these, whatever the effort, are of neurons in their smallest forms alone."""
 _AT_ONCE = 6_000_000  # numbers of one intermediate tensor
 _SUMS_AT_ONCE = 64  # between one certificate and the next
 
@@ -138,8 +138,10 @@ def refinements(
     Raises:
         ArgumentError: As `certificate`.
     """
-    problem = _problem(sums, space)
-    uniform = {} if _size(sums, space) > WIDEST else uniform_remainders(sums, space)
+    _check_dimension(sums, space)
+    forms = forms_of(sums, space)
+    problem = _problem(sums, space, forms)
+    uniform = {} if _size(sums, space) > MANY else uniform_remainders(forms)
     found = _of_all_rows(problem, uniform.values())
     extra = torch.zeros_like(sums.offsets) if slack is None else slack.to(sums.offsets)
     yield _certificate(problem, found, extra)
@@ -160,12 +162,15 @@ def refinements(
             yield _certificate(problem, found, extra)
 
 
-def _problem(sums: NeuronSums, space: QuerySet) -> _Problem:
+def _check_dimension(sums: NeuronSums, space: QuerySet) -> None:
     if (d := sums.blocks[0].points.shape[1]) != len(space.centre):
         raise ArgumentError(
             f"space must have the dimension of the neurons' points, {d}, got {len(space.centre)}"
         )
-    neurons = remainders(sums, space)
+
+
+def _problem(sums: NeuronSums, space: QuerySet, forms: Sequence[Forms]) -> _Problem:
+    neurons = remainders(forms)
     if not torch.isfinite(neurons.greatest - neurons.least).all():
         names = ", ".join(block.activation.name for block in sums.blocks)
         raise ArgumentError(f"space must keep {names} finite on every query; pass a smaller one")

@@ -12,13 +12,9 @@ times where e is flat, because flat remainders add up as if all met at one query
 - *cone*: φ(s_j) and a Lipschitz cone around it, m = s_j, cut at the range of φ;
 - *chord*: the line through the ends, and how far φ strays from it, cell by cell;
 - *range*: the middle of φ's range, and nothing known but the half-range.
-
-Sums of neurons in one form can have a smaller bound than sums of the smallest forms: what is known
-of all remainders together, such as the norm of y, serves the neurons of one form best.
-`uniform_remainders` have one form for all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -31,24 +27,8 @@ from coreprune.core.rounding import interval
 
 _CELLS, _FLAT = 256, 3.0
 
-_COMMON = {"envelope": -5, "cone": -3, "chord": -2}
-"""The forms that are tried for all neurons, and their places from the end. All in the form *range*
-are the triangle's bound, and whoever can take *side* has."""
-
-_OF_A_FORM = (
-    "centre",
-    "low",
-    "high",
-    "slope",
-    "offset",
-    "scale",
-    "floor",
-    "ceiling",
-    "gap",
-    "flat",
-    "odd",
-)
-"""What the forms of a neuron differ in."""
+_SHARED = "rows", "shift", "lipschitz", "least", "greatest", "weights"
+"""What the forms of a neuron have in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,46 +74,52 @@ class Remainders:
     weights: Tensor
 
 
-def remainders(sums: NeuronSums, space: QuerySet) -> Remainders:
-    """The neurons of all blocks, one after the other.
+Forms = Mapping[str, Remainders]
+"""All neurons of a block in every form, by its name, those with the most structure first."""
+
+
+def forms_of(sums: NeuronSums, space: QuerySet) -> tuple[Forms, ...]:
+    """The neurons of every block in every form.
 
     Args:
         sums: The sums in float64.
         space: The queries.
 
     Returns:
-        The lines and remainders.
+        The forms, block by block.
     """
-    return _joined([_picked(forms, _smallest(forms)) for forms in _all_forms(sums, space)])
+    return tuple(_forms(block, space) for block in sums.blocks)
 
 
-def uniform_remainders(sums: NeuronSums, space: QuerySet) -> dict[str, Remainders]:
-    """The same with one form for all neurons of which it is finite, the others as they were.
+def remainders(blocks: Sequence[Forms]) -> Remainders:
+    """Each neuron in its smallest form.
 
     Args:
-        sums: The sums in float64.
-        space: The queries.
+        blocks: The forms that compete, as `forms_of` gives them.
 
     Returns:
-        The lines and remainders by the form, for those that not all neurons take that could.
+        The lines and remainders of all blocks, one after the other.
     """
-    blocks = list(_all_forms(sums, space))
-    choices = [_smallest(forms) for forms in blocks]
-    found = {}
-    for name, place in _COMMON.items():
-        moved = [
-            torch.where(_width(forms[place]).isfinite(), len(forms) + place, choice)
-            if len(forms) >= -place
-            else choice
-            for forms, choice in zip(blocks, choices, strict=True)
-        ]
-        if not all(map(torch.equal, moved, choices)):
-            found[name] = _joined(list(map(_picked, blocks, moved)))
-    return found
+    return picked(blocks, [smallest(forms) for forms in blocks])
 
 
-def _joined(parts: Sequence[Remainders]) -> Remainders:
-    """The neurons of all blocks, one after the other."""
+def smallest(forms: Forms) -> Tensor:
+    """Of each neuron of a block the place of its smallest form, of equals the first. Shape (n,)."""
+    widths = torch.stack([width(form) for form in forms.values()])
+    return (widths <= widths.amin(0) * (1 + 1e-9)).int().argmax(0)
+
+
+def picked(blocks: Sequence[Forms], choices: Sequence[Tensor]) -> Remainders:
+    """Each neuron in the form of its own.
+
+    Args:
+        blocks: The forms that compete.
+        choices: The place of each neuron's form among those of its block. Shapes (n,).
+
+    Returns:
+        The neurons of all blocks, one after the other.
+    """
+    parts = list(map(_picked, blocks, choices))
     joined = {
         field.name: torch.cat(
             [getattr(part, field.name) for part in parts], dim=1 if field.name == "weights" else 0
@@ -152,13 +138,14 @@ def remainder_ends(neurons: Remainders) -> tuple[Tensor, Tensor]:
     return torch.where(neurons.odd, torch.maximum(bottom, -largest), bottom), top
 
 
-def _all_forms(sums: NeuronSums, space: QuerySet) -> Iterator[list[Remainders]]:
-    """Block by block, all its neurons in every form that competes."""
-    for block in sums.blocks:
-        yield _forms(block, space)
+def width(neurons: Remainders) -> Tensor:
+    """How much κ e varies, flat remainders counted three times; infinite or not. Shape (n,)."""
+    bottom, top = remainder_ends(neurons)
+    varied = torch.where(neurons.scale == 0, 0.0, neurons.scale.abs() * (top - bottom))
+    return torch.where(neurons.flat, _FLAT * varied, varied).nan_to_num(nan=torch.inf)
 
 
-def _forms(block: Block, space: QuerySet) -> list[Remainders]:
+def _forms(block: Block, space: QuerySet) -> Forms:
     rows, shift = pulled_back(block.points, block.bias, space)
     low, high = interval(block.points, block.bias, space)
     least, greatest = block.activation.extent(low, high)
@@ -172,38 +159,24 @@ def _forms(block: Block, space: QuerySet) -> list[Remainders]:
         "weights": block.weights,
     }
     values = (least, block.activation(shift).clamp(least, greatest), greatest)
-    forms = [_range(low, high, values)]
-    if block.activation.envelope is not None:
-        forms = [
-            _envelope(low, high, block.activation.envelope),
-            _side(low, high, block.activation.envelope),
-            *forms,
-        ]
-    forms.insert(-1, _chord(low, high, block.activation))
-    forms.insert(-2, _cone((low - shift, high - shift), values, centre=shift, lipschitz=lipschitz))
-    return [Remainders(**known, **form) for form in forms]
-
-
-def _smallest(forms: Sequence[Remainders]) -> Tensor:
-    """For each neuron the place of its smallest form. Shape (n,)."""
-    widths = torch.stack([_width(form) for form in forms])
-    # Of equally wide forms the first: it has the most structure to bound sums with.
-    return (widths <= widths.amin(0) * (1 + 1e-9)).int().argmax(0)
-
-
-def _picked(forms: Sequence[Remainders], choice: Tensor) -> Remainders:
-    """Each neuron in the form of its own."""
-    picked = {
-        name: torch.stack([getattr(form, name) for form in forms]).gather(0, choice[None])[0]
-        for name in _OF_A_FORM
+    forms = {}
+    if (line := block.activation.envelope) is not None:
+        forms = {"envelope": _envelope(low, high, line), "side": _side(low, high, line)}
+    forms |= {
+        "cone": _cone((low - shift, high - shift), values, centre=shift, lipschitz=lipschitz),
+        "chord": _chord(low, high, block.activation),
+        "range": _range(low, high, values),
     }
-    return replace(forms[0], **picked)
+    return {name: Remainders(**known, **form) for name, form in forms.items()}
 
 
-def _width(neurons: Remainders) -> Tensor:
-    bottom, top = remainder_ends(neurons)
-    width = torch.where(neurons.scale == 0, 0.0, neurons.scale.abs() * (top - bottom))
-    return torch.where(neurons.flat, _FLAT * width, width).nan_to_num(nan=torch.inf)
+def _picked(forms: Forms, choice: Tensor) -> Remainders:
+    """The neurons of one block, each in the form of its own."""
+    names = [field.name for field in fields(Remainders) if field.name not in _SHARED]
+    first, *others = forms.values()
+    each = {name: [getattr(form, name) for form in (first, *others)] for name in names}
+    own = {name: torch.stack(values).gather(0, choice[None])[0] for name, values in each.items()}
+    return replace(first, **own)
 
 
 def _filled(low: Tensor, high: Tensor, **values: Tensor | float | bool) -> dict[str, Tensor]:
