@@ -363,6 +363,20 @@ def test_groups_are_listed_in_the_order_of_the_network():
     assert [group.name for group in found.groups] == ["0 → 2", "2 → 5", "5 → 7"]
 
 
+def test_names_with_arrows_in_them_are_listed_in_the_order_of_the_network_too():
+    torch.manual_seed(0)
+    layers = {name: nn.Linear(5, 5) for name in ("a", "b", "m", "n", "a → b", "c", "out")}
+
+    def forward(net, x):
+        for one, other in (("a", "b"), ("m", "n"), ("a → b", "c")):
+            x = x + getattr(net, other)(torch.relu(getattr(net, one)(x)))
+        return net.out(x)
+
+    net = Forward(forward, **layers)
+    found = certify(net, net, Ball(1.0), example_inputs=X, effort=0.0)
+    assert [group.name for group in found.groups] == ["a → b", "m → n", "a → b → c"]
+
+
 def test_where_nothing_is_proven_is_told_in_half_precision():
     net = network(5, 4000, 3).half()
     found = certify(net, copy.deepcopy(net), Ball(1.0), example_inputs=X.half(), effort=0.0)

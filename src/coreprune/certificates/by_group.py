@@ -30,11 +30,13 @@ class RunLayers:
         links: The layers.
         precision: What they run in.
         less_mean: Whether that is the mean of a normalisation behind it.
+        group: The name of the first of its groups.
     """
 
     links: tuple[Link, ...]
     precision: torch.dtype
     less_mean: bool
+    group: str
 
 
 def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLayers]:
@@ -53,6 +55,7 @@ def runs_by_name(subject: Network, groups: Sequence[Group]) -> dict[str, RunLaye
             links=links_of(one, parameters),
             precision=precision_of(one, parameters),
             less_mean=one.reader.constant not in {None, one.reader.affine.bias},
+            group=one.groups[0].name,
         )
         for one in runs_of(groups)
     }
@@ -64,7 +67,7 @@ def of_groups(
     *,
     asked: Asked,
     why: str,
-    channels: Sequence[GroupBound],
+    channels: Sequence[tuple[str, GroupBound]],
     order: Sequence[str],
 ) -> Certified:
     """Certify and attack run by run.
@@ -74,7 +77,7 @@ def of_groups(
         others: The pruned network's.
         asked: What for.
         why: Why there is no bound of the whole network, in words.
-        channels: What is proven of groups that are in no run.
+        channels: Groups that are in no run, by their names, and what is proven of each.
         order: The names of the original's groups, as they are to be listed.
 
     Returns:
@@ -84,9 +87,11 @@ def of_groups(
         ArgumentError: When the space fits the inputs of no run.
     """
     _check_fits(originals, asked)
-    found = [_of_run(name, run, others.get(name), asked=asked) for name, run in originals.items()]
-    places = {f"{name} → ": place for place, name in enumerate(order)}
-    found = sorted([*found, *channels], key=lambda one: _place(one.record.name, places))
+    runs = [
+        (run.group, _of_run(name, run, others.get(name), asked=asked))
+        for name, run in originals.items()
+    ]
+    found = [one for _, one in sorted([*runs, *channels], key=lambda each: order.index(each[0]))]
     records = [one.record for one in found]
     bounds = [math.inf if r.certificate is None else r.certificate for r in records]
     attacks = [math.nan if r.attack is None else r.attack for r in records]
@@ -111,15 +116,10 @@ def of_groups(
         rounding=torch.tensor([one.rounding for one in found], dtype=torch.float64),
         precision=named(
             *(run.precision for run in (*originals.values(), *others.values())),
-            *(dtype for one in channels for dtype in one.types),
+            *(dtype for _, one in channels for dtype in one.types),
         ),
         by_range=by_range(*(run.links for run in (*originals.values(), *others.values()))),
     )
-
-
-def _place(name: str, places: Mapping[str, int]) -> int:
-    """Of the group that a run begins with."""
-    return next((place for start, place in places.items() if name.startswith(start)), len(places))
 
 
 def _check_fits(originals: Mapping[str, RunLayers], asked: Asked) -> None:

@@ -56,7 +56,7 @@ class _Side:
 
 def channel_pairs(
     graphs: tuple[Graph, Graph], groups: tuple[Sequence[Group], Sequence[Group]], asked: Asked
-) -> Iterator[GroupBound]:
+) -> Iterator[tuple[str, GroupBound]]:
     """Certify and attack what is no run of plain groups.
 
     Args:
@@ -66,7 +66,7 @@ def channel_pairs(
             together, or of its patches.
 
     Yields:
-        One a reader of a group.
+        A group's name and what is proven of it, one a reader.
     """
     others = {group.name: group for group in groups[1]}
     for group in groups[0]:
@@ -77,9 +77,9 @@ def channel_pairs(
             one = _Side(graph=graphs[0], group=group, consumer=consumer)
             found = _counterpart(one, others.get(group.name), graph=graphs[1], asked=asked)
             if isinstance(found, str):
-                yield unproven(name, found)
+                yield group.name, unproven(name, found)
             else:
-                yield _bounded(name, one, found, asked=asked)
+                yield group.name, _bounded(name, one, found, asked=asked)
 
 
 def _counterpart(one: _Side, other: Group | None, *, graph: Graph, asked: Asked) -> _Side | str:
