@@ -175,6 +175,30 @@ def test_a_space_that_fits_no_group_is_refused(space):
         certify(net, net, space, example_inputs=X)
 
 
+def normalised(bias):
+    """A group whose reader hands the constant of a cut to a mean where it has no bias."""
+    torch.manual_seed(0)
+    return Forward(
+        lambda m, x: m.out(x + m.n(m.b(torch.relu(m.a(x))))),
+        a=nn.Linear(5, 6), b=nn.Linear(6, 5, bias=bias), n=nn.BatchNorm1d(5), out=nn.Linear(5, 2),
+    ).eval()  # fmt: skip
+
+
+def test_a_mean_that_takes_the_constant_of_a_cut_counts_for_its_group():
+    net, other = normalised(bias=False), normalised(bias=False)
+    other.n.running_mean[1] -= 1.0
+    (group,) = certify(net, other, Ball(2.0), example_inputs=X).groups
+    assert group.attack == pytest.approx(1.0)
+    assert group.attack <= group.certificate < 1.01
+
+
+def test_a_mean_that_takes_constants_in_one_network_alone_leaves_nothing_to_compare():
+    found = certify(
+        normalised(bias=False), normalised(bias=True), Ball(2.0), example_inputs=X, effort=0.0
+    )
+    assert found.certificate.isinf().all()
+
+
 def test_groups_of_other_outer_sizes_have_no_certificate():
     net, small = residual(), residual()
     small.a = nn.Linear(5, 3)
