@@ -23,15 +23,15 @@ from coreprune.graph.ir import Parameters
 from coreprune.graph.runs import Run, links_of, precision_of, same_tensors
 
 SMALL = 2**16
-"""n·k·min(n, d) up to which bounds of groups are refined sum by sum: every group that
-is cut has one, and their sum must stay below what choosing the neurons takes."""
+"""n·k·min(n, d) up to which bounds of groups are refined sum by sum, which takes many times those of
+all at once: every group that is cut has one, so that together they cost less than choosing."""
 
 SMALL_NETWORK = 2**20
 """The same for the bound of the whole network, of which there is one."""
 
 WIDEST = 2**33
 """n·max(k, d)·min(n, d) beyond which there is no fast certificate: its time grows with the cube of
-the width, so that of 2,048 neurons (n = d = k) takes seconds, of 8,192 many minutes."""
+the width, and 2,048 neurons (n = d = k) are the last to have one."""
 
 TOO_WIDE = "too wide for the fast certificate; coreprune.certify and coreprune verify take the time"
 
