@@ -23,8 +23,8 @@ from coreprune.graph.ir import Parameters
 from coreprune.graph.runs import Run, links_of, precision_of, same_tensors
 
 SMALL = 2**16
-"""n·k·min(n, d) up to which bounds of groups are refined sum by sum, which takes many times those of
-all at once: every group that is cut has one, so that together they cost less than choosing."""
+"""n·k·min(n, d) up to which bounds of groups are refined sum by sum, which takes many times as long
+as those of all at once, and every group that is cut has one."""
 
 SMALL_NETWORK = 2**20
 """The same for the bound of the whole network, of which there is one."""
