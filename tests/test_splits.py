@@ -234,6 +234,21 @@ def test_sizes_in_the_code_are_told(name):
         prune(written(FIXED[name]), draw(2, 5), keep=0.5, queries=Gaussian())
 
 
+@pytest.mark.parametrize("name", ["geglu", "thirds"])
+def test_other_axes_may_have_sizes_that_vary(name):
+    model, (x,) = built(name)
+    shapes = (({0: torch.export.Dim("batch")},),)
+    result = prune(model, x, keep=0.5, queries=Gaussian(), dynamic_shapes=shapes)
+    assert [record.kept for record in result.groups] == [one.kept for one in pruned(name).groups]
+
+
+def test_parts_of_sizes_that_vary_are_left_whole():
+    net = written(lambda h: torch.mul(*h.chunk(2, 1)), read=16)
+    shapes = (({1: 2 * torch.export.Dim("half", min=2)},),)
+    (layer, *_) = inspect(net, draw(2, 4, 5), dynamic_shapes=shapes).layers
+    assert layer.neurons is None
+
+
 def test_a_split_along_positions_keeps_the_neurons():
     net = written(lambda h: torch.mul(*h.relu().chunk(2, 1)), read=16)
     result = prune(net, draw(2, 4, 5), keep=0.5, queries=Gaussian())

@@ -52,11 +52,12 @@ def _element(split: object, index: Any) -> EqualPart | None:  # noqa: ANN401
     if not is_split(split):
         return None
     given: list[Any] = [*split.args, split.kwargs.get("dim", 0)]
-    axis = given[2]
-    shapes = [tuple(part.shape) for part in split.meta["val"]]
-    if len(set(shapes)) > 1:
-        return None
-    return EqualPart(axis=axis % len(shapes[0]), index=index % len(shapes), count=len(shapes))
+    values = split.meta["val"]
+    axis = given[2] % values[0].ndim
+    sizes = [value.shape[axis] for value in values]
+    if not all(type(size) is int and size == sizes[0] for size in sizes):
+        return None  # the sizes of dynamic shapes are symbols
+    return EqualPart(axis=axis, index=index % len(sizes), count=len(sizes))
 
 
 def _band(node: fx.Node) -> EqualPart | None:
