@@ -217,6 +217,20 @@ def test_other_splits_are_left_whole_with_a_reason(name):
     assert reason in next(layer.reason for layer in found.layers if layer.name == "a")
 
 
+def test_a_split_of_more_than_the_neurons_is_told_as_such():
+    def beside(net, x):
+        return net.b(F.glu(torch.cat([net.a(x), net.c(x)], -1)))
+
+    def flattened(net, x):
+        return net.b(F.glu(net.a(x).flatten(1)))
+
+    joined = Forward(beside, a=nn.Linear(5, 8), c=nn.Linear(5, 8), b=nn.Linear(8, 3))
+    flat = Forward(flattened, a=nn.Conv1d(5, 4, 1), b=nn.Linear(8, 3))
+    for net, x in ((joined, draw(2, 5)), (flat, draw(2, 5, 4))):
+        (layer, *_) = inspect(net, x).layers
+        assert "holds more than one entry for each neuron" in layer.reason
+
+
 def test_a_layer_that_is_read_whole_and_in_parts_is_left_whole():
     def forward(net, x):
         h = net.a(x)
