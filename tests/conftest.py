@@ -13,6 +13,7 @@ gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)
-def no_cache(monkeypatch):
-    """Nothing is read from, or left in, the user's cache."""
+def no_surroundings(monkeypatch):
+    """Nothing is read from, or left in, the user's cache; no terminal says how wide it is."""
     monkeypatch.setenv("COREPRUNE_CACHE", "")
+    monkeypatch.delenv("COLUMNS", raising=False)

@@ -29,6 +29,7 @@ def family(n: int) -> tuple[Activation, ...]:
         activations.gelu(approximate="tanh"),
         activations.silu(),
         activations.hardswish(),
+        activations.mish(),
         activations.step(),
     )
 

@@ -25,8 +25,9 @@ class Budget:
         bytes: The share of the bytes that its parameters take, in (0, 1].
         neurons: The share of the neurons of all groups, in (0, 1].
         error: The expected error to stay below, positive: the root mean square, over the law of the
-            queries and all outputs, of what the outputs change, in their units. Where what is
-            measured exceeds it, cuts are planned anew, twice at most; a note says what is left.
+            queries and all outputs, of what the outputs change, in their units. Where more than a
+            twentieth too much is measured, and queries are quick to draw, cuts are planned anew,
+            twice at most; a note says what is left.
         certified: The proven error to stay below, positive: no output changes by more, in its
             units, for any input of the planned ball. Bisection along the path from the whole
             network to the least widths finds a small network whose fast certificate says so; it

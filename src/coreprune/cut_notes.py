@@ -34,6 +34,6 @@ def missed(keep: Keep, change: OutputChange | None) -> Iterator[str]:
         return
     if not change.error <= keep.target * NEAR:
         yield (
-            f"asked was an error of at most {keep.target:.4g}; measured on fresh queries is "
+            f"asked was an error of at most {keep.target:.4g}; measured is "
             f"{change.error:.4g}, since errors are planned to first order; ask for less"
         )

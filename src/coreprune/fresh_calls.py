@@ -1,4 +1,4 @@
-"""Queries that chose nothing, on which two networks are compared."""
+"""Queries on which two networks are compared: those that chose nothing, where a law draws them."""
 
 from collections.abc import Iterator
 
