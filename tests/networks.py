@@ -299,9 +299,13 @@ _NOT_PASSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "an RMS norm": (lambda h: F.rms_norm(h, (12,)), "an RMS normalisation"),
     "an RMS norm by hand": (
         lambda h: h * torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + 1e-6),
-        "a root mean square over its neurons (an RMS normalisation)",
+        "a root mean square of several entries (an RMS normalisation)",
     ),
     "another by hand": (lambda h: h / (h * h).mean(-1, keepdim=True).sqrt(), "root mean square"),
+    "a norm by hand": (
+        lambda h: h / h.pow(2).sum(-1, keepdim=True).sqrt(),
+        "a norm over its entries",
+    ),
     "its square": (lambda h: h * h, "mul"),
     "a gate": (lambda h: h * h.softmax(1), "a softmax"),
     "a residual": (lambda h: h + h.mean(1, keepdim=True), "acts on the axis of its neurons"),

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
-from networks import draw
+from networks import Forward, draw
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
 from coreprune import Gaussian, Samples, prune
 from coreprune.graph.ir import Opaque, parameters_of
 from coreprune.graph.partition import find_groups
+from coreprune.shells.calls import Call
+from coreprune.shells.torch_module.layer_inputs import largest_input_norms
 from coreprune.shells.torch_module.subject import prepare
 
 
@@ -33,11 +35,15 @@ FIRST = {
     "mm": lambda x, w, b: x.mm(w.transpose(0, 1)) + b,
     "addmm": lambda x, w, b: torch.addmm(b, x, w.t()),
     "method": lambda x, w, b: b.addmm(x, w.mT),
+    "matmul by name": lambda x, w, b: torch.matmul(x, other=w.t()) + b,
+    "method by name": lambda x, w, b: x.matmul(other=w.t()) + b,
+    "mm by name": lambda x, w, b: torch.mm(mat2=w.t(), input=x) + b,
+    "addmm by name": lambda x, w, b: torch.addmm(b, mat1=x, mat2=w.t()),
 }
 
 
 @pytest.mark.parametrize("second", FIRST)
-@pytest.mark.parametrize("first", ["linear", "matmul", "addmm"])
+@pytest.mark.parametrize("first", ["matmul", "addmm by name"])
 def test_products_are_cut_as_layers_are(first, second):
     """Whatever they are written as, the same comes of them."""
     net, x = Raw(FIRST[first], FIRST[second]), draw(4, 6)
@@ -72,3 +78,25 @@ def test_other_products_are_left_whole(name):
     assert find_groups(subject.graph).groups == ()
     readers = [node for node in subject.graph.nodes if "w" in parameters_of(node)]
     assert any(isinstance(node, Opaque) for node in readers)
+
+
+def products_with(factor, x):
+    """A product beside the layers that are looked at."""
+    net = Forward(lambda m, x: m.a(x) + factor(x, m.a.weight), a=nn.Linear(6, 6))
+    weights = {"a.weight": net.a.weight}
+    return largest_input_norms(net.eval(), [Call(args=(x,))], weights).rows["a.weight"]
+
+
+BESIDE = {
+    "sparse": lambda x, _: x @ torch.eye(6).to_sparse(),
+    "rows that are sparse": lambda x, w: x.to_sparse() @ w.t(),
+    "mapped": lambda x, w: torch.func.vmap(lambda row: row @ w.t())(x),
+    "mapped over matrices": lambda x, _: torch.func.vmap(torch.matmul)(x, draw(4, 6, 6)),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_products_of_tensors_without_an_address_are_passed_by(name):
+    x = draw(4, 6)
+    found = products_with(BESIDE[name], x)
+    assert found == pytest.approx(float(x.norm(dim=1).max()))

@@ -188,10 +188,15 @@ def test_a_budget_is_kept():
     assert sum(p.numel() for p in result.model.parameters()) <= 0.6 * result.parameters_before
 
 
-def test_nothing_is_removed_without_a_loss_where_products_are_not_followed():
-    model, x = built("halves")
-    result = prune(model, x, lossless=True)
-    assert result.parameters_after == result.parameters_before
+def test_neurons_that_are_equal_in_one_half_alone_stay():
+    model = written(halves)
+    with torch.no_grad():
+        for tensor in (model.a.weight, model.a.bias, model.b.weight.T):
+            tensor[1] = tensor[0]
+    result = prune(model, draw(2, 5), lossless=True)
+    assert result.model.a.out_features == 16
+    reason = next(entry.reason for entry in result.whole if entry.name == "a")
+    assert reason == "a product or a sum of its neurons lies between it and its readers"
 
 
 BLOCKED = {
@@ -210,6 +215,20 @@ def test_other_splits_are_left_whole_with_a_reason(name):
     function, reason = BLOCKED[name]
     found = inspect(written(function), draw(2, 5))
     assert reason in next(layer.reason for layer in found.layers if layer.name == "a")
+
+
+def test_a_split_of_more_than_the_neurons_is_told_as_such():
+    def beside(net, x):
+        return net.b(F.glu(torch.cat([net.a(x), net.c(x)], -1)))
+
+    def flattened(net, x):
+        return net.b(F.glu(net.a(x).flatten(1)))
+
+    joined = Forward(beside, a=nn.Linear(5, 8), c=nn.Linear(5, 8), b=nn.Linear(8, 3))
+    flat = Forward(flattened, a=nn.Conv1d(5, 4, 1), b=nn.Linear(8, 3))
+    for net, x in ((joined, draw(2, 5)), (flat, draw(2, 5, 4))):
+        (layer, *_) = inspect(net, x).layers
+        assert "holds more than one entry for each neuron" in layer.reason
 
 
 def test_a_layer_that_is_read_whole_and_in_parts_is_left_whole():
@@ -232,6 +251,21 @@ FIXED = {
 def test_sizes_in_the_code_are_told(name):
     with pytest.raises(UnsupportedModelError, match=r"chunk\(2, dim\) and glu take any width"):
         prune(written(FIXED[name]), draw(2, 5), keep=0.5, queries=Gaussian())
+
+
+@pytest.mark.parametrize("name", ["geglu", "thirds"])
+def test_other_axes_may_have_sizes_that_vary(name):
+    model, (x,) = built(name)
+    shapes = (({0: torch.export.Dim("batch")},),)
+    result = prune(model, x, keep=0.5, queries=Gaussian(), dynamic_shapes=shapes)
+    assert [record.kept for record in result.groups] == [one.kept for one in pruned(name).groups]
+
+
+def test_parts_of_sizes_that_vary_are_left_whole():
+    net = written(lambda h: torch.mul(*h.chunk(2, 1)), read=16)
+    shapes = (({1: 2 * torch.export.Dim("half", min=2)},),)
+    (layer, *_) = inspect(net, draw(2, 4, 5), dynamic_shapes=shapes).layers
+    assert layer.neurons is None
 
 
 def test_a_split_along_positions_keeps_the_neurons():

@@ -12,7 +12,7 @@ from coreprune.core.lossless import Reason
 from coreprune.coresets.lossless import lossless_cut, note_of, radii_behind, record_of
 from coreprune.cutting import IsSound, Outcome, changed_by, checked
 from coreprune.graph.cut import Cut, parts_of, shrink
-from coreprune.graph.groups import Group, Whole
+from coreprune.graph.groups import Group, Merge, Whole
 from coreprune.laws.space import input_radii
 from coreprune.opening import Model
 from coreprune.progress import Progress
@@ -130,10 +130,10 @@ def _is_told(group: Group) -> bool:
 def _untold(groups: Sequence[Group]) -> Iterator[Whole]:
     for group in groups:
         if not _is_told(group):
-            yield Whole(
-                name=group.name,
-                reason="a maximum or a kernel of its own lies between it and its readers",
-            )
+            passed = [one for consumer in group.consumers for one in consumer.passengers]
+            merges = any(isinstance(one, Merge) for one in passed)
+            what = "product or a sum of its neurons" if merges else "maximum or a kernel of its own"
+            yield Whole(name=group.name, reason=f"a {what} lies between it and its readers")
 
 
 def _words(radii: Mapping[str, float]) -> str:

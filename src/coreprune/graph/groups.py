@@ -43,7 +43,8 @@ class Consumer:
             own bias, or the mean of a normalisation behind it; None where there is none.
         sign: What the constant is multiplied by there.
         slices: The neurons' parts of the passengers' tensors and of the layer's weight, where a
-            concatenation put them beside others; nothing where tensors are the neurons' alone.
+            concatenation put them beside others or their rows are split into parts; nothing where
+            tensors are the neurons' alone.
     """
 
     affine: Linear
@@ -104,7 +105,7 @@ class Group:
 
     @property
     def is_alone(self) -> bool:
-        """Whether its readers read no other neurons beside its own."""
+        """Whether no other neurons lie beside its own, and its rows are not split into parts."""
         return not self.slices
 
     @property

@@ -101,11 +101,14 @@ def split(node: Pool, place: Place) -> Place:
     """Where the neurons are in one of the equal parts that they are split into.
 
     Raises:
-        BlockedError: When the node gives no such part, or there is more on the axis than they.
+        BlockedError: When the node gives no such part, there is more on the axis than they, or they
+            were split before.
     """
     if node.part is None:
         raise BlockedError(f"{node.operator} acts on the axis of its neurons")
-    if place.parts > 1 or place.inner > 1 or place.neurons != place.width:
+    if place.neurons != place.width:
+        raise BlockedError("what is split into parts holds more than one entry for each neuron")
+    if place.parts > 1:
         raise BlockedError("its output is split into parts in more ways than one")
     _, count = node.part
     each = place.neurons // count

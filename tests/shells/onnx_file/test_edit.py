@@ -279,6 +279,22 @@ def test_halves_that_are_multiplied_are_cut_together(name, tmp_path):
     assert (held["wa"].shape, held["wb"].shape) == ((4, 5), (3, 2))
 
 
+@pytest.mark.parametrize("unread", [0, 1, 2])
+def test_parts_that_nobody_reads_are_cut_with_the_rest(unread):
+    parts = ["p", "q", "r"]
+    read = [name for place, name in enumerate(parts) if place != unread]
+    split = node("Split", "h s", " ".join(parts), axis=1)
+    made = document(
+        [node("Gemm", "x w", "h", name="a"), split, node("Mul", " ".join(read), "z"),
+         node("Gemm", "z v", "y", name="b")],
+        {"x": ("batch", 5)}, {"y": ("batch", 3)},
+        {"w": numbers(5, 24), "v": numbers(8, 3), "s": whole(8, 8, 8)},
+    )  # fmt: skip
+    small, wrong = halved(made)
+    assert wrong is None
+    assert small.tensors["s"].tensor().tolist() == [4, 4, 4]
+
+
 def test_a_fused_gate_of_a_file_has_the_groups_that_the_module_has():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(6, 16), nn.GLU(), nn.Linear(8, 3))

@@ -1,3 +1,4 @@
+import enum
 import logging
 import sys
 import threading
@@ -10,7 +11,7 @@ from torch import nn
 
 from coreprune import inspect
 from coreprune.shells.calls import Call
-from coreprune.shells.torch_module.export import exported_parts, quiet
+from coreprune.shells.torch_module.export import _gives_new_tensors, exported_parts, quiet
 
 
 class Second(nn.Module):
@@ -133,3 +134,10 @@ def test_compiled_submodules_are_passed_over():
     net = Chain(torch.jit.script(nn.Linear(6, 6)), mlp(6, 12, 3)).eval()
     parts = exported_parts(net, Call(args=(draw(4, 6),)))
     assert {part.prefix for part in parts if part.program is not None} == {"b"}
+
+
+def test_operators_are_not_trusted_where_torch_does_not_tag_them(monkeypatch):
+    assert _gives_new_tensors(torch.ops.aten.relu.default)
+    assert not _gives_new_tensors(torch.ops.aten.reshape.default)
+    monkeypatch.setattr(torch, "Tag", enum.Enum("Tag", ["core"]))
+    assert not _gives_new_tensors(torch.ops.aten.relu.default)

@@ -6,7 +6,7 @@ from torch import nn
 from coreprune.graph.ir import Affine, Elementwise
 from coreprune.graph.layer import layer_of
 from coreprune.graph.partition import find_groups
-from coreprune.shells.torch_module.lower import affine_name
+from coreprune.shells.torch_module.names import affine_name
 from coreprune.shells.torch_module.operators import activation_of, is_whole_slice
 from coreprune.shells.torch_module.subject import prepare
 from coreprune.shells.torch_module.tensors import canonical_names, tensors_of

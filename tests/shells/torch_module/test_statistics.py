@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 
 from coreprune.shells.calls import Call
+from coreprune.shells.torch_module import subject
+from coreprune.shells.torch_module.modules import copied
 from coreprune.shells.torch_module.statistics import watch_statistics
 from coreprune.shells.torch_module.subject import prepare
 
@@ -94,9 +96,23 @@ def test_a_network_in_half_precision_is_asked_in_float32_where_its_code_lets():
     fixed = Forward(lambda own, x: own.net(x.half()), net=net)
     x = draw(4, 3).half().requires_grad_()
     for model, dtype in ((net, torch.float32), (fixed, torch.float16)):
-        subject = prepare(model, x.detach())
-        ((values, mean, _),) = subject.remembered(Call(args=(x,)))
+        own = prepare(model, x.detach())
+        ((values, mean, _),) = own.remembered(Call(args=(x,)))
         assert (values.dtype, mean.dtype) == (dtype, dtype)
         torch.testing.assert_close(values, net.a(x).to(dtype), rtol=1e-2, atol=1e-2)
         assert torch.autograd.grad(values.sum(), x)[0].abs().sum() > 0
-    assert subject.working.net.a.weight.dtype == torch.float16
+    assert own.working.net.a.weight.dtype == torch.float16
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_copy_in_float32_is_made_once(fixed, monkeypatch):
+    net = named(a=nn.Linear(3, 3), n=norm(3, nn.BatchNorm1d)).half().eval()
+    net = Forward(lambda own, x: own.net(x.half() if fixed else x), net=net)
+    call, copies = Call(args=(draw(4, 3).half(),)), []
+    prepared = prepare(net, call.args)
+    monkeypatch.setattr(subject, "copied", lambda model: copies.append(copied(model)) or copies[-1])
+    dtypes = [prepared.remembered(call)[0][0].dtype for _ in range(3)]
+    assert dtypes == 3 * [torch.float16 if fixed else torch.float32]
+    assert len(copies) == 1
+    other = prepared.with_tensors({"net.n.running_mean": torch.ones(3).half()})
+    assert other.remembered(call)[0][1].tolist() == 3 * [1.0]

@@ -12,7 +12,7 @@ from coreprune.shells.onnx_file.document import Document
 from coreprune.shells.onnx_file.lower import Lowered
 from coreprune.shells.onnx_file.nodes import attribute, operator_of, reads_of
 from coreprune.shells.onnx_file.packages import onnx_package
-from coreprune.shells.onnx_file.splits import equal_parts, resized
+from coreprune.shells.onnx_file.splits import equal_parts
 from coreprune.shells.onnx_file.tensors import TYPES, Held, held_from_tensor
 from coreprune.shells.onnx_file.view import View
 from coreprune.shells.onnx_file.widths import Shape, shapes_after
@@ -196,12 +196,22 @@ def _resplit(draft: Draft, after: Mapping[str, Shape]) -> None:
     """Write the new sizes of equal parts where the file writes out the old ones."""
     for node in list(draft.model.graph.node):
         parts = equal_parts(node, draft.view)
-        part = None if parts is None else parts[node.output[0]]
-        if part is None or after.get(part.output) == draft.view.shapes[part.output]:
+        part = next(iter(parts.values())) if parts else None
+        if part is None or part.input not in after:  # parts that nobody reads are not in it
             continue
-        sizes = resized(node, after[part.output][part.axes[0]])
-        if sizes is not None:
-            draft.put(node, 1, torch.tensor(sizes, dtype=torch.int64))
+        (axis,) = part.axes
+        size = after[part.input][axis] // len(node.output)
+        if size != draft.view.shapes[part.output][axis]:
+            _set_sizes(draft, node, [size] * len(node.output))
+
+
+def _set_sizes(draft: Draft, node: "NodeProto", sizes: list[int]) -> None:
+    """Write the sizes of a split's parts where the file has them: an attribute, or an input."""
+    for entry in node.attribute:
+        if entry.name == "split":
+            entry.ints[:] = sizes
+    if len(node.input) > 1 and node.input[1]:
+        draft.put(node, 1, torch.tensor(sizes, dtype=torch.int64))
 
 
 def _resize(draft: Draft, node: "NodeProto", place: int, *, before: Shape, after: Shape) -> None:

@@ -1,4 +1,4 @@
-"""Splits into parts of equal size, and their sizes where the file writes them out."""
+"""Splits of a file into parts of equal size."""
 
 from typing import TYPE_CHECKING
 
@@ -32,20 +32,3 @@ def equal_parts(node: "NodeProto", view: View) -> dict[str, Pool] | None:
         )
         for place, name in enumerate(node.output)
     }
-
-
-def resized(node: "NodeProto", size: int) -> list[int] | None:
-    """The sizes of equal parts; None where the file does not write them out.
-
-    Args:
-        node: A split; sizes that are an attribute are set right in it.
-        size: Of each part.
-
-    Returns:
-        The sizes, where they are an input.
-    """
-    sizes = [size] * len(node.output)
-    for entry in node.attribute:
-        if entry.name == "split":
-            entry.ints[:] = sizes
-    return sizes if len(node.input) > 1 and node.input[1] else None

@@ -121,10 +121,12 @@ def _functional(program: ExportedProgram) -> ExportedProgram:
 
 
 def _gives_new_tensors(target: object) -> bool:
+    """Whether an operator is known to; versions of torch without the tag tell it of none."""
     if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten":
         return False
+    unsure = getattr(torch.Tag, "maybe_aliasing_or_mutating", None)
     aliases = any(argument.alias_info is not None for argument in target._schema.arguments)
-    return not aliases and torch.Tag.maybe_aliasing_or_mutating not in target.tags
+    return unsure is not None and not aliases and unsure not in target.tags
 
 
 def in_words(reason: BaseException) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -152,28 +152,28 @@ class _Use:
         return self.source if self.source.ndim == self.weight.ndim else self.source[None]
 
 
+_NAMES: Mapping[Any, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            nn.functional.linear,
+            nn.functional.conv1d,
+            nn.functional.conv2d,
+            nn.functional.conv3d,
+        ),
+        ("input", "weight"),
+    ),
+    **dict.fromkeys((torch.matmul, Tensor.matmul), ("input", "other")),
+    **dict.fromkeys((torch.mm, Tensor.mm), ("input", "mat2")),
+    **dict.fromkeys((torch.addmm, Tensor.addmm), ("input", "mat1", "mat2")),
+}
+"""The parameters of functions; the last two are what a linear layer reads, and its weight."""
+
+
 class _LinearLayers(TorchFunctionMode):
     """Calls back at every `linear`, `conv1d`, `conv2d`, `conv3d` and product of matrices.
 
     What the callback returns takes the output's place.
     """
-
-    functions: Mapping[Any, tuple[str, ...]] = {
-        **dict.fromkeys(
-            (
-                nn.functional.linear,
-                nn.functional.conv1d,
-                nn.functional.conv2d,
-                nn.functional.conv3d,
-                torch.matmul,
-                torch.mm,
-                Tensor.matmul,
-                Tensor.mm,
-            ),
-            ("input", "weight"),
-        ),
-        **dict.fromkeys((torch.addmm, Tensor.addmm), ("", "input", "weight")),
-    }
 
     def __init__(self, watch: Callable[[_Use], Tensor]) -> None:
         super().__init__()
@@ -187,16 +187,17 @@ class _LinearLayers(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         result = func(*args, **(kwargs or {}))
-        if func not in self.functions:
+        names = _NAMES.get(func, ())
+        given = dict(zip(names, args, strict=False)) | (kwargs or {})
+        source, weight = (given.get(name) for name in names[-2:] or ("", ""))
+        if not (_has_an_address(source) and _has_an_address(weight)):
             return result
-        given = dict(zip(self.functions[func], args, strict=False)) | (kwargs or {})
-        if "input" not in given or "weight" not in given:
-            return result  # a product in words of its own, which is no layer
-        use = _Use(
-            source=given["input"],
-            weight=given["weight"],
-            rest=args[3:],
-            named=kwargs or {},
-            output=result,
-        )
+        use = _Use(source=source, weight=weight, rest=args[3:], named=kwargs or {}, output=result)
         return self.watch(use)  # within a mode's own function the mode is off
+
+
+def _has_an_address(given: object) -> TypeGuard[Tensor]:
+    """Whether this is a tensor that can be told by its address; one under `vmap` has none."""
+    if not isinstance(given, Tensor) or given.layout is not torch.strided:
+        return False
+    return not torch._C._functorch.is_functorch_wrapped_tensor(given)

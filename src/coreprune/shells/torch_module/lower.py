@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -28,6 +28,7 @@ from coreprune.graph.ir import (
     parameters_of,
 )
 from coreprune.shells.torch_module.export import HELD, Part
+from coreprune.shells.torch_module.names import Names, affine_name, layer_name
 from coreprune.shells.torch_module.operators import (
     CASTS,
     RESHAPES,
@@ -36,8 +37,8 @@ from coreprune.shells.torch_module.operators import (
     name_of,
     readable,
 )
-from coreprune.shells.torch_module.parts import equal_part, is_split, opened_glu, source_of
-from coreprune.shells.torch_module.products import PRODUCTS, is_transpose, product_of
+from coreprune.shells.torch_module.parts import is_split, opened_glu, part_pool
+from coreprune.shells.torch_module.products import PRODUCTS, is_turned, product_layer
 from coreprune.shells.torch_module.spatial import (
     CONVOLUTIONS,
     hides_a_pair,
@@ -100,21 +101,6 @@ def lower(model: nn.Module, parts: Collection[Part]) -> Graph:
     )
 
 
-def layer_name(parameter: str) -> str:
-    """What the layer that owns a parameter is called: its module's path, else its own name."""
-    return parameter.rpartition(".")[0] or parameter
-
-
-def affine_name(weight: str, bias: str | None) -> str:
-    """As `layer_name`, but a module may hold several raw weights: those keep their own names.
-
-    Layers that share a weight are told apart by their biases.
-    """
-    if not weight.endswith(".weight"):
-        return weight
-    return layer_name(bias if bias is not None and bias.endswith(".bias") else weight)
-
-
 def _unreached(
     model: nn.Module, names: dict[str, str], nodes: Iterable[Node], *, elsewhere: tuple[str, ...]
 ) -> Iterator[Node]:
@@ -142,33 +128,33 @@ class _Lowering:
     """One exported program, node by node."""
 
     def __init__(self, part: Part, program: ExportedProgram, names: dict[str, str]) -> None:
-        self.prefix = part.prefix
         self.program = program
         self.inputs: set[str] = set()
         self.outputs: set[str] = set()
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self.parameter_names: dict[str, str] = {}
+        parameters: dict[str, str] = {}
         for spec in self.program.graph_signature.input_specs:
             if spec.kind in {InputKind.PARAMETER, InputKind.BUFFER} and spec.target is not None:
                 target = spec.target.removeprefix(f"{HELD}.")
                 full = f"{part.prefix}.{target}" if part.prefix else target
-                self.parameter_names[spec.arg.name] = names.get(full, full)
+                parameters[spec.arg.name] = names.get(full, full)
+        self.names = Names(prefix=part.prefix, parameters=parameters)
 
     def nodes(self) -> Iterator[Node]:
         """The nodes in order; fills `inputs`, `outputs` and `shapes` on the way."""
         for node in self.program.graph.nodes:
             if node.op == "output":
-                self.outputs |= {self._value(leaf) for leaf in node.all_input_nodes}
+                self.outputs |= {self.names.value(leaf) for leaf in node.all_input_nodes}
                 continue
             value = node.meta.get("val")
             if isinstance(value, Tensor):
-                self.shapes[self._value(node)] = tuple(_size(size) for size in value.shape)
-            if node.op == "placeholder" and self._is_value(node):
-                self.inputs.add(self._value(node))
+                self.shapes[self.names.value(node)] = tuple(_size(size) for size in value.shape)
+            if node.op == "placeholder" and self.names.is_value(node):
+                self.inputs.add(self.names.value(node))
             if node.op == "placeholder" or self._is_silent(node):
                 continue
-            if name_of(node) == "glu" and self._is_value(node.args[0]):
-                yield from self._glu(node)
+            if name_of(node) == "glu" and self.names.is_value(node.args[0]):
+                yield from opened_glu(node, self.names, shapes=self.shapes)
             else:
                 yield self._lowered(node)
 
@@ -178,16 +164,8 @@ class _Lowering:
         read = {use.args[1] for use in node.users if use.users and name_of(use) == "getitem"}
         unread_place = name_of(node) == "getitem" and hides_a_pair(node.args[0]) and not node.users
         values_alone = hides_a_pair(node) and bool(taken) and read <= {0}
-        told = name_of(node).startswith(_SILENT) or is_split(node) or self._is_turned(node)
+        told = name_of(node).startswith(_SILENT) or is_split(node) or is_turned(node, self.names)
         return told or values_alone or unread_place
-
-    def _is_turned(self, node: fx.Node) -> bool:
-        """Whether a parameter is transposed for layers alone."""
-        return (
-            is_transpose(node)
-            and self._is_parameter(node.args[0])
-            and all(self._product(use) is not None for use in node.users)
-        )
 
     def _lowered(self, node: fx.Node) -> Node:
         name = name_of(node)
@@ -212,28 +190,9 @@ class _Lowering:
 
     def _affine(self, node: fx.Node) -> Affine | None:
         if name_of(node) in PRODUCTS:
-            return self._product(node)
+            return product_layer(node, self.names)
         named = self._linear(node)
         return None if named is None else Affine(**named)
-
-    def _product(self, node: fx.Node) -> Affine | None:
-        """A linear layer that is written as a product of matrices."""
-        found = product_of(node)
-        if found is None or not self._is_value(found.source):
-            return None
-        if not self._is_parameter(found.weight):
-            return None
-        if found.bias is not None and not self._is_parameter(found.bias):
-            return None
-        key = self._parameter(found.weight)
-        shift = None if found.bias is None else self._parameter(found.bias)
-        return Affine(
-            name=affine_name(key, shift),
-            input=self._value(found.source),
-            output=self._value(node),
-            weight=key,
-            bias=shift,
-        )
 
     def _convolution(self, node: fx.Node) -> Convolution | None:
         named = self._linear(node)
@@ -256,55 +215,32 @@ class _Lowering:
         """Names of a layer's value, weight and bias; None where a tensor is no parameter."""
         source, weight, *rest = _arguments(node)
         bias = rest[0] if rest else node.kwargs.get("bias")
-        if not self._is_value(source) or not self._is_parameter(weight):
+        if not self.names.is_value(source) or not self.names.is_parameter(weight):
             return None
-        if bias is not None and not self._is_parameter(bias):
+        if bias is not None and not self.names.is_parameter(bias):
             return None
-        key = self._parameter(weight)
-        shift = None if bias is None else self._parameter(bias)
+        key = self.names.parameter(weight)
+        shift = None if bias is None else self.names.parameter(bias)
         return {
             "name": affine_name(key, shift),
-            "input": self._value(source),
-            "output": self._value(node),
+            "input": self.names.value(source),
+            "output": self.names.value(node),
             "weight": key,
             "bias": shift,
         }
 
-    def _glu(self, node: fx.Node) -> Iterator[Node]:
-        source, axis = [*_arguments(node), node.kwargs.get("dim", -1)][:2]
-        return opened_glu(
-            self._value(source),
-            self._value(node),
-            axis=axis,
-            shapes=self.shapes,
-        )
-
-    def _part(self, node: fx.Node) -> Pool | None:
-        """One of several equal parts of an axis."""
-        found = equal_part(node)
-        source = source_of(node)
-        if found is None or not self._is_value(source):
-            return None
-        return Pool(
-            input=self._value(source),
-            output=self._value(node),
-            operator=readable(node),
-            axes=(found.axis,),
-            part=(found.index, found.count),
-        )
-
     def _pool(self, node: fx.Node) -> Pool | None:
         if not node.args or not isinstance(node.args[0], fx.Node):
             return None
-        if (part := self._part(node)) is not None:
+        if (part := part_pool(node, self.names)) is not None:
             return part
         axes = mixed_axes(node)
         source = node.args[0].args[0] if hides_a_pair(node.args[0]) else node.args[0]
-        if axes is None or not self._is_value(source):
+        if axes is None or not self.names.is_value(source):
             return None
         return Pool(
-            input=self._value(source),
-            output=self._value(node),
+            input=self.names.value(source),
+            output=self.names.value(node),
             operator=readable(node),
             axes=axes[0],
             gone=axes[1],
@@ -313,13 +249,13 @@ class _Lowering:
 
     def _prelu(self, node: fx.Node) -> Elementwise | None:
         source, slopes = _arguments(node)
-        if not self._is_value(source) or not self._is_parameter(slopes):
+        if not self.names.is_value(source) or not self.names.is_parameter(slopes):
             return None
-        key = self._parameter(slopes)
+        key = self.names.parameter(slopes)
         return Elementwise(
             name=layer_name(key),
-            input=self._value(source),
-            output=self._value(node),
+            input=self.names.value(source),
+            output=self.names.value(node),
             build=prelu,
             parameters=(key,),
         )
@@ -335,29 +271,29 @@ class _Lowering:
             return None
         source, weight, bias, mean, variance = _arguments(call)[:5]
         telling = [tensor for tensor in (weight, bias, mean, variance) if tensor is not None]
-        if mean is None or not all(self._is_parameter(tensor) for tensor in telling):
+        if mean is None or not all(self.names.is_parameter(tensor) for tensor in telling):
             return None
         return Norm(
-            name=layer_name(self._parameter(mean)),
-            input=self._value(source),
-            output=self._value(node),
-            mean=self._parameter(mean),
-            variance=self._parameter(variance),
-            weight=None if weight is None else self._parameter(weight),
-            bias=None if bias is None else self._parameter(bias),
+            name=layer_name(self.names.parameter(mean)),
+            input=self.names.value(source),
+            output=self.names.value(node),
+            mean=self.names.parameter(mean),
+            variance=self.names.parameter(variance),
+            weight=None if weight is None else self.names.parameter(weight),
+            bias=None if bias is None else self.names.parameter(bias),
             eps=float(_arguments(call)[eps_position]),
         )
 
     def _changes_layout(self, node: fx.Node) -> bool:
         known = RESHAPES | {"permute", "transpose", "t"}
-        return name_of(node) in known and self._is_value(node.args[0])
+        return name_of(node) in known and self.names.is_value(node.args[0])
 
     def _layout(self, node: fx.Node) -> Reshape | Permute:
         source, *rest = _arguments(node)
-        names = {"input": self._value(source), "output": self._value(node)}
+        names = {"input": self.names.value(source), "output": self.names.value(node)}
         if name_of(node) in RESHAPES:
             return Reshape(**names)
-        rank = len(self.shapes[self._value(source)])
+        rank = len(self.shapes[self.names.value(source)])
         order = list(range(rank))
         if name_of(node) == "permute":
             order = [axis % rank for axis in rest[0]]
@@ -367,7 +303,7 @@ class _Lowering:
         return Permute(**names, order=tuple(order))
 
     def _elementwise(self, node: fx.Node) -> Elementwise | None:
-        if not node.args or not self._is_value(node.args[0]) or "val" not in node.meta:
+        if not node.args or not self.names.is_value(node.args[0]) or "val" not in node.meta:
             return None
         build = activation_of(node)
         if name_of(node) in CASTS and node.meta["val"].is_floating_point():
@@ -378,29 +314,29 @@ class _Lowering:
             return None
         return Elementwise(
             name=node.name,
-            input=self._value(_arguments(node)[0]),
-            output=self._value(node),
+            input=self.names.value(_arguments(node)[0]),
+            output=self.names.value(node),
             build=build,
         )
 
     def _with_term(self, node: fx.Node) -> Elementwise | None:
         """A sum or product with a parameter or buffer that has one entry, or one a neuron."""
         operands = _arguments(node)
-        places = [place for place, one in enumerate(operands) if self._is_parameter(one)]
+        places = [place for place, one in enumerate(operands) if self.names.is_parameter(one)]
         build = function_with(name_of(node), places[0]) if len(places) == 1 else None
         if build is None or len(operands) != 2 or node.kwargs:
             return None
         constant, source = operands[places[0]], operands[1 - places[0]]
-        if not self._is_value(source) or not node.meta["val"].is_floating_point():
+        if not self.names.is_value(source) or not node.meta["val"].is_floating_point():
             return None
         shape = source.meta["val"].shape
         if node.meta["val"].shape != shape or not is_of_neurons(constant.meta["val"].shape, shape):
             return None
-        key = self._parameter(constant)
+        key = self.names.parameter(constant)
         return Elementwise(
             name=affine_name(key, None),
-            input=self._value(source),
-            output=self._value(node),
+            input=self.names.value(source),
+            output=self.names.value(node),
             build=build,
             parameters=(key,),
         )
@@ -409,23 +345,23 @@ class _Lowering:
         if name_of(node) != "cat":
             return None
         sources, axis = [*_arguments(node), node.kwargs.get("dim", 0)][:2]
-        if not all(self._is_value(source) for source in sources):
+        if not all(self.names.is_value(source) for source in sources):
             return None
         rank = len(node.meta["val"].shape)
-        inputs = tuple(self._value(source) for source in sources)
+        inputs = tuple(self.names.value(source) for source in sources)
         if any(len(self.shapes[value]) != rank for value in inputs):
             return None  # torch skips empty vectors
-        return Concat(inputs=inputs, output=self._value(node), axis=axis % rank)
+        return Concat(inputs=inputs, output=self.names.value(node), axis=axis % rank)
 
     def _merge(self, node: fx.Node) -> Add | Multiply | None:
         sources = node.all_input_nodes
-        if len(sources) < 2 or not all(self._is_value(source) for source in sources):
+        if len(sources) < 2 or not all(self.names.is_value(source) for source in sources):
             return None
-        inputs = tuple(self._value(source) for source in sources)
+        inputs = tuple(self.names.value(source) for source in sources)
         if name_of(node) in {"add", "sub"}:
-            return Add(inputs=inputs, output=self._value(node))
+            return Add(inputs=inputs, output=self.names.value(node))
         if name_of(node) in {"mul", "div"}:
-            return Multiply(inputs=inputs, output=self._value(node))
+            return Multiply(inputs=inputs, output=self.names.value(node))
         return None
 
     def _opaque(self, node: fx.Node) -> Opaque:
@@ -434,27 +370,17 @@ class _Lowering:
         hidden = is_part or (len(inner) == 1 and name_of(inner[0]) == _BATCH_NORM)
         sources = inner[0].all_input_nodes if hidden else inner
         parameters = tuple(
-            self._parameter(source) for source in sources if self._is_parameter(source)
+            self.names.parameter(source) for source in sources if self.names.is_parameter(source)
         )
         return Opaque(
             name=layer_name(parameters[0]) if parameters else node.name,
             operator=readable(inner[0] if is_part else node),
-            inputs=tuple(self._value(source) for source in sources if self._is_value(source)),
-            outputs=(self._value(node),),
+            inputs=tuple(
+                self.names.value(source) for source in sources if self.names.is_value(source)
+            ),
+            outputs=(self.names.value(node),),
             parameters=parameters,
         )
-
-    def _value(self, node: fx.Node) -> str:
-        return f"{self.prefix}:{node.name}"
-
-    def _is_parameter(self, node: object) -> TypeGuard[fx.Node]:
-        return isinstance(node, fx.Node) and node.name in self.parameter_names
-
-    def _is_value(self, node: object) -> TypeGuard[fx.Node]:
-        return isinstance(node, fx.Node) and node.name not in self.parameter_names
-
-    def _parameter(self, node: fx.Node) -> str:
-        return self.parameter_names[node.name]
 
 
 def _arguments(node: fx.Node) -> list[Any]:

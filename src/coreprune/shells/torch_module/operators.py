@@ -19,7 +19,8 @@ RESHAPES = frozenset({
     "_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view",
 })  # fmt: skip
 _PARTS = "a split into parts (chunk, split, glu)"
-_RMS = "a root mean square over its neurons (an RMS normalisation)"
+_NORM = "a norm over its entries"
+_RMS = "a root mean square of several entries (an RMS normalisation)"
 _PRODUCT = "a product of matrices (only x @ w.t() with a parameter w is read as a layer)"
 READABLE = {
     "_native_batch_norm_legit": "a batch normalisation without running statistics",
@@ -47,7 +48,7 @@ READABLE = {
     "bmm": _PRODUCT,
     "einsum": "an einsum",
     "glu": _PARTS,
-    "linalg_vector_norm": "a norm over its entries",
+    "linalg_vector_norm": _NORM,
     "matmul": _PRODUCT,
     "mm": _PRODUCT,
     "split": _PARTS,
@@ -61,7 +62,7 @@ READABLE = {
     **dict.fromkeys(("rms_norm", "_fused_rms_norm"), _RMS),
 }
 _MEANS = frozenset({"add", "clamp", "clamp_min", "mean", "mul", "rsqrt", "sqrt", "sum"})
-"""What lies between the squares of an RMS normalisation and its root, which is among them."""
+"""What lies between the squares of a norm and its root, which is among them."""
 
 
 def name_of(node: fx.Node) -> str:
@@ -73,20 +74,20 @@ def name_of(node: fx.Node) -> str:
 
 def readable(node: fx.Node) -> str:
     """What a person calls the operator."""
-    if name_of(node) in {"mul", "pow"} and len(node.all_input_nodes) == 1 and _is_rms(node):
-        return _RMS
-    return READABLE.get(name_of(node), f"the operator {name_of(node)}")
+    squares = name_of(node) in {"mul", "pow"} and len(node.all_input_nodes) == 1
+    root = _root_behind(node) if squares else None
+    return root or READABLE.get(name_of(node), f"the operator {name_of(node)}")
 
 
-def _is_rms(square: fx.Node) -> bool:
-    """Whether the root of a mean or sum is taken of what a node gives."""
+def _root_behind(square: fx.Node) -> str | None:
+    """What the root of the mean or sum of what a node gives is called, where it is taken."""
     passed, node = set[str](), square
     while len(node.users) == 1 and name_of(following := next(iter(node.users))) in _MEANS:
         node = following
         passed.add(name_of(node))
         if passed & {"rsqrt", "sqrt"}:
-            return bool(passed & {"mean", "sum"})
-    return False
+            return _RMS if "mean" in passed else _NORM if "sum" in passed else None
+    return None
 
 
 def activation_of(node: fx.Node) -> Build | None:

@@ -1,32 +1,19 @@
 """Splits into equal parts, as torch's exporter writes `chunk`, `split`, slices and `glu`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from torch import fx
 
 from coreprune.core.activations import sigmoid
 from coreprune.graph.ir import Elementwise, Multiply, Node, Pool
-from coreprune.shells.torch_module.operators import name_of
+from coreprune.shells.torch_module.names import Names
+from coreprune.shells.torch_module.operators import name_of, readable
 
 SPLITS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split"})
 """Operators that give a list, of which `getitem` takes one part."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EqualPart:
-    """One of several parts of an axis that are equally large.
-
-    Attributes:
-        axis: The axis, counted from the front.
-        index: Which part.
-        count: Of how many.
-    """
-
-    axis: int
-    index: int
-    count: int
+_Part = tuple[int, int, int]
+"""The axis, counted from the front; which of several equal parts of it; of how many."""
 
 
 def is_split(node: object) -> TypeGuard[fx.Node]:
@@ -34,32 +21,35 @@ def is_split(node: object) -> TypeGuard[fx.Node]:
     return isinstance(node, fx.Node) and name_of(node) in SPLITS
 
 
-def equal_part(node: fx.Node) -> EqualPart | None:
+def part_pool(node: fx.Node, names: Names) -> Pool | None:
     """The part that a slice, or an element of a split, takes; None where parts are not equal."""
-    if name_of(node) == "getitem":
-        split, index = node.args
-        return _element(split, index)
-    return _band(node) if name_of(node) == "slice" else None
-
-
-def source_of(node: fx.Node) -> object:
-    """What a slice, or an element of a split, is taken from."""
-    source = node.args[0]
-    return source.args[0] if is_split(source) else source
-
-
-def _element(split: object, index: Any) -> EqualPart | None:  # noqa: ANN401
-    if not is_split(split):
+    source: Any = node.args[0]
+    found = _band(node) if name_of(node) == "slice" else None
+    if name_of(node) == "getitem" and is_split(source):
+        found, source = _element(source, node.args[1]), source.args[0]
+    if found is None or not names.is_value(source):
         return None
+    axis, index, count = found
+    return Pool(
+        input=names.value(source),
+        output=names.value(node),
+        operator=readable(node),
+        axes=(axis,),
+        part=(index, count),
+    )
+
+
+def _element(split: fx.Node, index: Any) -> _Part | None:  # noqa: ANN401
     given: list[Any] = [*split.args, split.kwargs.get("dim", 0)]
-    axis = given[2]
-    shapes = [tuple(part.shape) for part in split.meta["val"]]
-    if len(set(shapes)) > 1:
-        return None
-    return EqualPart(axis=axis % len(shapes[0]), index=index % len(shapes), count=len(shapes))
+    values = split.meta["val"]
+    axis = given[2] % values[0].ndim
+    sizes = [value.shape[axis] for value in values]
+    if not all(type(size) is int and size == sizes[0] for size in sizes):
+        return None  # the sizes of dynamic shapes are symbols
+    return axis, index % len(sizes), len(sizes)
 
 
-def _band(node: fx.Node) -> EqualPart | None:
+def _band(node: fx.Node) -> _Part | None:
     defaults: list[Any] = [None, 0, None, None, 1]
     given: list[Any] = [*node.args, *defaults[len(node.args) :]]
     source, axis, start, _, step = given
@@ -70,26 +60,27 @@ def _band(node: fx.Node) -> EqualPart | None:
     first = start % whole
     if whole % own or first % own or own == whole:
         return None
-    return EqualPart(axis=axis % value.ndim, index=first // own, count=whole // own)
+    return axis % value.ndim, first // own, whole // own
 
 
 def opened_glu(
-    source: str, output: str, *, axis: int, shapes: dict[str, tuple[int, ...]]
+    node: fx.Node, names: Names, *, shapes: dict[str, tuple[int, ...]]
 ) -> Iterator[Node]:
     """A gated linear unit as what it is: the first half times the sigmoid of the second.
 
     Args:
-        source: The value that it splits.
-        output: What it gives.
-        axis: The axis that it splits.
+        node: The unit, of a value.
+        names: What the graph calls it.
         shapes: Gets the shapes of the values in between.
 
     Yields:
         The nodes.
     """
+    given: list[Any] = [*node.args, node.kwargs.get("dim", -1)]
+    source, output = names.value(given[0]), names.value(node)
+    axis = given[1] % len(shapes[source])
     value, gate, opened = (f"{output}:{name}" for name in ("value", "gate", "opened"))
     shapes |= dict.fromkeys((value, gate, opened), shapes[output])
-    axis %= len(shapes[source])
     for index, part in enumerate((value, gate)):
         yield Pool(input=source, output=part, operator="glu", axes=(axis,), part=(index, 2))
     yield Elementwise(name=opened, input=gate, output=opened, build=sigmoid)

@@ -1,5 +1,6 @@
 """The module under work: a copy in evaluation mode with its example call and its graph."""
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -42,6 +43,7 @@ class Subject:
         code: The same in torch's words.
         tables: The rows of the embeddings that inputs are looked up in, by their positions.
         made: Queries that were dear to make, by a name for how they were made.
+        quick: The module that is asked what batch normalisations read, once that is known.
     """
 
     source: nn.Module
@@ -51,6 +53,7 @@ class Subject:
     code: str
     tables: Mapping[int, int] = field(default_factory=dict)
     made: dict[str, Tensor] = field(default_factory=dict)
+    quick: list[nn.Module] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -76,16 +79,19 @@ class Subject:
         return run(self.working, call, gradients=gradients)
 
     def remembered(self, call: Call) -> list[tuple[Tensor, Tensor, Tensor]]:
-        seen: list[tuple[Tensor, Tensor, Tensor]] = []
-        with watch_statistics(lambda *norm: seen.append(norm)):
-            if has_slow_kernels(self.working):
-                try:
-                    run(copied(self.working).float(), call.typed(torch.float32), gradients=True)
-                except Exception:  # noqa: BLE001 (the user's code may fix a type)
-                    seen.clear()
-            if not seen:
-                self.run(call, gradients=True)
-        return seen
+        if not self.quick:
+            self.quick.append(self._quick(call))
+        (model,) = self.quick
+        return _remembered(model, call if model is self.working else call.typed(torch.float32))
+
+    def _quick(self, call: Call) -> nn.Module:
+        """The copy in float32 where half precision is slow and its code runs in that, or itself."""
+        if has_slow_kernels(self.working):
+            wide = copied(self.working).float()
+            with contextlib.suppress(Exception):  # the user's code may fix a type
+                if _remembered(wide, call.typed(torch.float32)):
+                    return wide
+        return self.working
 
     def read(self, call: Call, weights: Collection[str], see: See) -> None:
         with watch_inputs(self._own(weights), see):
@@ -109,7 +115,7 @@ class Subject:
             return {}
 
     def with_tensors(self, changed: Parameters) -> "Subject":
-        return replace(self, working=with_tensors(self.working, changed))
+        return replace(self, working=with_tensors(self.working, changed), quick=[])
 
     def violation(
         self, small: Parameters, wide: Parameters, *, columns: Collection[str]
@@ -129,6 +135,13 @@ class Subject:
         """The very tensors that the copy uses."""
         held = tensors_of(self.working)
         return {name: held[name] for name in weights}
+
+
+def _remembered(model: nn.Module, call: Call) -> list[tuple[Tensor, Tensor, Tensor]]:
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
+    with watch_statistics(lambda *norm: seen.append(norm)):
+        run(model, call, gradients=True)
+    return seen
 
 
 def prepare(
