@@ -261,6 +261,24 @@ def test_classes_that_cannot_change_do_not():
     assert shares[0] >= shares[1] > shares[2] == 0
 
 
+@pytest.mark.parametrize(
+    "ending", [nn.GELU(), nn.ReLU(), nn.LeakyReLU(-0.5), nn.PReLU(3), nn.Hardtanh(-9, 9)], ids=str
+)
+def test_classes_are_not_told_behind_what_changes_their_order(ending):
+    if isinstance(ending, nn.PReLU):
+        ending.weight.data = torch.tensor([0.1, 0.2, 0.3])
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3), ending)
+    with pytest.raises(ArgumentError, match=r"behind \w+ another can be the largest"):
+        certify(net, net, samples=X, effort=0.0)
+
+
+def test_classes_are_told_behind_what_keeps_their_order():
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+    bounded = nn.Sequential(*net, nn.Tanh())
+    shares = [certify(n, n, samples=X, effort=0.0).unchanged for n in (net, bounded)]
+    assert shares[0] == shares[1] > 0
+
+
 def test_the_space_of_samples_holds_them_and_what_is_around():
     net = network(5, 12, 3)
     found = certify(net, net, samples=torch.full((2, 5), 2.0), radius=0.5, effort=0.0)

@@ -26,7 +26,7 @@ from coreprune.core.chain_attack import hidden_attack, output_attack
 from coreprune.core.chain_pair import PairBound, pair_bound
 from coreprune.core.chain_range import preactivations
 from coreprune.core.chain_rounding import ChainRounding, chain_rounding
-from coreprune.core.decisions import decided
+from coreprune.core.decisions import decided, keeps_order
 from coreprune.core.query_set import QuerySet
 from coreprune.errors import ArgumentError, UnsupportedModelError
 from coreprune.graph.partition import find_groups
@@ -64,7 +64,8 @@ def certify(  # noqa: PLR0913 (the public face: one argument a decision of the u
         example_inputs: As for `prune`; may be left out for files, and where the first linear layer
             of a module tells the shape of an input.
         example_kwargs: Keyword arguments of the forward pass.
-        samples: Inputs to ask of whether their class can change. Shape (N, ...).
+        samples: Inputs to ask of whether their class, the largest output of the last layer, can
+            change. Shape (N, ...).
         radius: How far from a sample queries may be; 0 when None.
         effort: Seconds for each of the certificates that make a bound; None refines once where
             that is quick.
@@ -256,8 +257,14 @@ def _share(one: NetworkChain, other: NetworkChain, samples: Tensor, *, asked: As
             f"samples must have {one.links[0].points.shape[1]} numbers each, as the networks' "
             f"input has, got {flat.shape[1]}"
         )
-    if len(one.links[-1].points) < 2:
+    outputs = len(one.links[-1].points)
+    if outputs < 2:
         raise ArgumentError("samples ask for classes, but the networks have one output")
+    if not keeps_order(one.ending, outputs=outputs):
+        raise ArgumentError(
+            f"samples ask for the largest output of the last layer, but behind {one.ending.name} "
+            "another can be the largest; certify networks that end before it, or leave samples out"
+        )
     flags = decided(
         one.links,
         other.links,

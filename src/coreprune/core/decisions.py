@@ -19,8 +19,37 @@ from torch import Generator, Tensor
 from coreprune.core.chain import Link, Stage, chain_bound
 from coreprune.core.chain_range import chain_range, preactivations
 from coreprune.core.chain_rounding import chain_rounding
+from coreprune.core.elementwise import Activation
 from coreprune.core.matching import matched
 from coreprune.core.query_set import QuerySet, ball
+
+RISING = frozenset({
+    "identity", "leaky_relu", "sigmoid", "tanh", "softplus", "elu", "celu", "selu"
+})  # fmt: skip
+"""Activations that rise everywhere, where their own numbers allow it."""
+
+
+def keeps_order(ending: Activation, *, outputs: int) -> bool:
+    """Whether a function behind the last layer leaves the largest output the largest.
+
+    Args:
+        ending: Applied to all outputs.
+        outputs: Their number.
+
+    Returns:
+        Whether it rises, and is one function for all outputs.
+
+    Example:
+        >>> from coreprune.core.activations import gelu, sigmoid
+        >>> keeps_order(sigmoid(), outputs=3), keeps_order(gelu(), outputs=3)
+        (True, False)
+    """
+    values = ending(torch.linspace(-8, 8, 65, dtype=torch.float64)[:, None].repeat(1, outputs))
+    return (
+        RISING.issuperset(stage.name for stage in ending.stages or (ending,))
+        and bool((values.diff(dim=0) > 0).all())
+        and bool((values == values[:, :1]).all())
+    )
 
 
 def decided(
