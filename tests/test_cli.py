@@ -1,5 +1,6 @@
 """The command line: exit codes, one line a refusal, nothing half-written."""
 
+import errno
 import importlib
 import json
 import os
@@ -380,6 +381,29 @@ def test_a_terminal_without_arrows_does_not_end_a_run_that_is_done(tmp_path: Pat
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "small" / "coreprune.json").exists()
+
+
+@pytest.mark.parametrize("options", [("--help",), ("inspect", LENET, "--input", "1x784")])
+def test_output_that_finds_no_room_is_one_line_and_exit_code_one(
+    command, monkeypatch, options
+) -> None:
+    def full(_: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys.stdout, "write", full)
+    code, out, err = command(*options)
+    assert (code, out) == (1, "")
+    assert err.startswith("coreprune: the output cannot be written ([Errno 28] No space left")
+    assert err.count("\n") == 1
+
+
+def test_other_errors_of_the_system_are_not_hidden(command, monkeypatch) -> None:
+    def odd(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOTDIR, "Not a directory")
+
+    monkeypatch.setattr(coreprune, "inspect", odd)
+    with pytest.raises(OSError, match="Not a directory"):
+        command("inspect", LENET, "--input", "1x784")
 
 
 @pytest.fixture

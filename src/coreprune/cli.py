@@ -1,5 +1,6 @@
 """The program: its commands, its exit codes, and a refusal in one line."""
 
+import errno
 import importlib
 import io
 import logging
@@ -27,6 +28,9 @@ COMMANDS = {
     "compare the methods.",
 }
 """First lines of their docstrings, in the order of the help, which does not wait for imports."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of errors in writing: that there is no room, be it for a file or what standard output goes to."""
 
 
 class _Command(TyperCommand):
@@ -67,6 +71,15 @@ def main() -> None:
         from coreprune.commands.terminal import complain  # rich takes longer than the help
 
         complain(f"coreprune: {in_options(str(refusal), _words(sys.argv[1:]))}")
+        sys.exit(1)
+    except OSError as reason:
+        if reason.errno not in FULL:
+            raise
+        from coreprune.commands.terminal import complain
+
+        complain(
+            f"coreprune: the output cannot be written ({reason}); make room, or send it elsewhere"
+        )
         sys.exit(1)
 
 
