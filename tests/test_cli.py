@@ -239,6 +239,7 @@ def test_wrong_usage_is_exit_code_two(command, tmp_path: Path, options) -> None:
         ({"--weights": "missing.safetensors"}, "missing.safetensors"),
         ({"--input": "1x784@float16"}, "the model's type, float32, as with --input 1x20@float32"),
         ({"-o": "no/such/place"}, "does not exist; create it first"),
+        ({"-o": "s.onnx"}, "directory s.onnx must not end in .onnx"),
     ],
 )
 def test_refusals_are_one_line_and_exit_code_one(
@@ -271,6 +272,30 @@ def test_an_existing_directory_is_refused_before_any_work(command, tmp_path: Pat
     assert code == 1
     assert "exists already" in err
     assert [path.name for path in (tmp_path / "small").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--output", "small"),
+        ("--report", "r.html", "--figures", "drawings"),
+        ("--score", "a.b:c"),
+        ("--parameters", "0.5", "--keep", "0.5"),
+        ("--bytes", "0.5"),
+        ("--lossless",),
+        ("--order", "top_down", "--repair", "5"),
+    ],
+)
+def test_what_the_curve_has_no_use_for_is_refused_by_name(
+    command, tmp_path: Path, monkeypatch, options
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("prune", LENET, "--input", "1x784", "--curve", *options)
+    words = " ".join(err.replace("│", " ").split())
+    assert (code, out) == (2, "")
+    assert "--curve prunes nothing: leave out" in words
+    assert all(option in words for option in options if option.startswith("--"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_targets_are_named(command) -> None:

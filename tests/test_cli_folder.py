@@ -253,6 +253,10 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
         ),
         (("--report", "no/r.html"), "needs a folder that exists; create it first"),
         (("-o", "no/such/place"), "does not exist; create it first"),
+        (
+            ("-o", "s.onnx"),
+            "must not end in .onnx, or it is taken for a file when it is read; name it s",
+        ),
         (("-o", "big/small"), "--output must lie outside the source"),
     ],
 )

@@ -61,7 +61,11 @@ for name, summary in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the program; a user's mistake is one line on standard error and exit code 1."""
+    """Run the program; a user's mistake is one line on standard error and exit code 1.
+
+    Raises:
+        OSError: When the system refuses what nobody foresaw, a broken pipe and a full disk aside.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an arrow must not end a run that is done
     try:

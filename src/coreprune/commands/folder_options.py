@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 
 import typer
 
+from coreprune.commands.shared_options import given_of
 from coreprune.errors import ArgumentError
 from coreprune.queries.normalised import BehindNorms
 from coreprune.queries.sentences import Sentences
@@ -59,20 +60,15 @@ def check_applicable(context: typer.Context, *, by_blocks: bool) -> None:
     Raises:
         ArgumentError: With all of them and the way out of each.
     """
-    ways, given = WAYS if by_blocks else OF_BLOCKS, []
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        source = context.get_parameter_source(name)
-        if name in ways and source is not None and source.name != "DEFAULT":
-            option = max(parameter.opts, key=len)
-            given.append(f"leave {option} out: {ways[name]}")
-    if given:
+    ways = WAYS if by_blocks else OF_BLOCKS
+    if given := given_of(context, ways):
         kinds = (
             "modules and files, not for Hugging Face folders"
             if by_blocks
             else "Hugging Face folders of the family table (docs/families.md), and this is none"
         )
-        raise ArgumentError(f"only for {kinds}: {'; '.join(given)}")
+        told = (f"leave {option} out: {ways[name]}" for name, option in given.items())
+        raise ArgumentError(f"only for {kinds}: {'; '.join(told)}")
 
 
 def folder_law_of(words: str | None) -> FolderLaw | None:

@@ -22,6 +22,7 @@ from coreprune.commands.shared_options import (
     SkipOption,
     WeightsOption,
     examples_of,
+    given_of,
     is_folder,
     model_of,
 )
@@ -42,6 +43,12 @@ from coreprune.sizes.curve import CurvePoint
 
 ROWS = 25
 """Of the curve, at most about this many are printed."""
+
+NOT_OF_CURVES = (
+    "output", "keep", "parameters", "flops", "size", "neurons", "error", "certified", "lossless",
+    "order", "repair", "report", "figures", "score",
+)  # fmt: skip
+"""Parameters that say how far to prune, how, or where to: `--curve` prices every size."""
 
 
 def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
@@ -117,9 +124,12 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     as_json: JsonOption = False,
 ) -> None:
     """Write a smaller network into a new directory, or a smaller .onnx file or folder."""
+    by_blocks = is_folder(model) and has_row(Path(model))
+    check_applicable(context, by_blocks=by_blocks)
+    if only_curve:
+        _check_curve_alone(context)
     wish = ReportWish(path=report, figures=figures, score=score).checked()
-    if is_folder(model) and has_row(Path(model)):
-        check_applicable(context, by_blocks=True)
+    if by_blocks:
         prune_given_folder(
             Path(model),
             output,
@@ -136,7 +146,6 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
         )
         report_folder(output, wish)
         return
-    check_applicable(context, by_blocks=False)
     budgets = {
         "parameters": parameters,
         "flops": flops,
@@ -189,6 +198,18 @@ def prune(  # noqa: PLR0913, PLR0917 (one argument an option)
     _print_summary(result, target)
     if told:
         say(told)
+
+
+def _check_curve_alone(context: typer.Context) -> None:
+    """Refuse what `--curve` would leave undone.
+
+    Raises:
+        BadParameter: When options are given that only pruning has a use for.
+    """
+    if given := given_of(context, NOT_OF_CURVES):
+        raise typer.BadParameter(
+            f"--curve prunes nothing: leave out {', '.join(given.values())}, or --curve"
+        )
 
 
 def _saved(result: PruneResult, model: str, target: Path) -> tuple[PruneResult, str]:

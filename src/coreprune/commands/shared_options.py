@@ -1,5 +1,6 @@
 """Options that several commands share, and what they name."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,25 @@ WeightsOption = Annotated[
 ]
 SkipOption = Annotated[list[str] | None, typer.Option(help="a layer to leave whole; repeatable")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+
+
+def given_of(context: typer.Context, names: Collection[str]) -> dict[str, str]:
+    """The options among some that were typed, by the parameters' names.
+
+    Args:
+        context: Of the command.
+        names: Of parameters.
+
+    Returns:
+        What they are called when they are typed, as `--input` for `shapes`.
+    """
+    given = {}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if name in names and source is not None and source.name != "DEFAULT":
+            given[name] = max(parameter.opts, key=len)
+    return given
 
 
 def is_folder(model: str) -> bool:

@@ -75,13 +75,18 @@ def save(
 
 
 def check_target(directory: Path) -> None:
-    """Refuse a directory that is not new or whose parent cannot take it.
+    """Refuse a directory that is not new, has a file's name, or whose parent cannot take it.
 
     Raises:
         ArgumentError: Naming the directory and the way out.
     """
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
         raise ArgumentError(f"directory {directory} exists already; name a new one, or remove it")
+    if directory.suffix.lower() == ".onnx":
+        raise ArgumentError(
+            f"directory {directory} must not end in .onnx, or it is taken for a file when it is "
+            f"read; name it {directory.with_suffix('')}"
+        )
     if not directory.parent.is_dir():
         raise ArgumentError(f"directory {directory.parent} does not exist; create it first")
     if not os.access(directory.parent, os.W_OK):
