@@ -241,7 +241,7 @@ def test_a_certificate_that_does_not_hold_is_exit_code_one(command, source, smal
         (("--method", "luck"), "method must be one of"),
         (("--method", "importance"), "pass --method priority, whose"),
         (("--queries", "gaussian:1"), "queries must be of folders behind_norms"),
-        (("--queries", "tokens:33"), "length must be at most the 32 tokens"),
+        (("--queries", "tokens:33"), "--queries: length must be at most the 32 tokens"),
         (
             ("--queries", "tokens", "--workers", "2"),
             "--workers and --ray-address must be left out with --queries that",

@@ -190,7 +190,7 @@ def _stored_space(document: Mapping[str, Any], claims: list[tuple[str, float, fl
     raise ArgumentError(
         "the queries must be given, because no certificate of the whole network is stored "
         f"({document.get('certificate_scope', 'saved by an older version')}); "
-        "pass a radius or a box"
+        "pass coreprune.Ball(radius), or coreprune.Box(low, high)"
     )
 
 

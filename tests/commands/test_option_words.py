@@ -59,6 +59,13 @@ VERIFY = ["ORIGINAL", "PRUNED", "--radius", "--box", "--samples"]
         (PRUNE, "add its files, or pass Tokens()", "add its files, or pass --queries tokens"),
         (PRUNE, "pass Tokens(vocabulary=...)", "pass --queries tokens:VOCABULARY"),
         (PRUNE, "queries=Box(...); leave queries", "--queries box:LOW:HIGH; leave --queries"),
+        (PRUNE, "vocabulary must leave", "--queries: vocabulary must leave"),
+        (VERIFY, "radius must be positive", "--radius must be positive"),
+        (
+            PRUNE,
+            "says (got x (2, 3)); pass other sizes",
+            "says (got x (2, 3)); pass other sizes, as with --input",
+        ),
         (PRUNE, "pass coreprune.Samples(inputs), or", "pass --queries FILE.npy, or"),
         (VERIFY, "into does not fit", "ORIGINAL does not fit"),
         (VERIFY, "source must be a folder", "ORIGINAL must be a folder"),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 EXAMPLES = "example_inputs"
 """The argument whose option is called otherwise: `--input`."""
@@ -28,6 +29,20 @@ _LAWS = {
 }
 """What --queries takes for the laws that refusals name."""
 
+_SPACES = {"coreprune.Ball(radius)": "radius", "coreprune.Box(low, high)": "box"}
+"""What the options that ask for a space are called in the library, and the names of these."""
+
+_SHAPES = {
+    r"pass a tensor, or a tuple of positional arguments, on the model's device$":
+        "give --input the shape that it takes, once for each positional argument",
+    r"(inputs of the model's type, (\w+))$": r"\1, as with --input 1x20@\2",
+    r"(pass other sizes)$": r"\1, as with --input",
+}  # fmt: skip
+"""What to do about example inputs that do not run, and the same at a prompt."""
+
+_OF_LAWS = r"^(?=(?:radius|deviation|low|length|vocabulary|examples|per_neuron)\b[\w ]* must )"
+"""Where refusals begin that name the parameter of a law alone."""
+
 
 def in_options(refusal: str, options: Iterable[str]) -> str:
     """A refusal that speaks of options where it speaks of arguments.
@@ -45,7 +60,8 @@ def in_options(refusal: str, options: Iterable[str]) -> str:
     """
     names = _names(options)
     some = "|".join(sorted(names, key=len, reverse=True))
-    told = re.sub(rf"Budget\(({some})=\.\.\.\)", lambda found: names[found[1]], refusal)
+    told = reduce(lambda words, way: re.sub(*way, words), _SHAPES.items(), refusal)
+    told = re.sub(rf"Budget\(({some})=\.\.\.\)", lambda found: names[found[1]], told)
     told = re.sub(rf"Budget\(({some})=([^()]*)\)", r"\1=\2", told)
     told = _without_laws(told, names)
     free = rf"(?<![\w(])({some})="  # not within a call
@@ -76,10 +92,12 @@ def _names(options: Iterable[str]) -> dict[str, str]:
 
 def _without_laws(refusal: str, names: Mapping[str, str]) -> str:
     """A refusal that names laws as --queries does, and balls as --radius where that is asked."""
-    if "radius" in names:
-        return refusal.replace("coreprune.Ball(radius)", names["radius"])
-    if "queries" not in names:
+    for space, option in _SPACES.items():
+        if option in names:
+            refusal = refusal.replace(space, names[option])
+    if "radius" in names or "queries" not in names:
         return refusal
+    refusal = re.sub(_OF_LAWS, f"{names['queries']}: ", refusal)
     for law, words in _LAWS.items():
         call = re.escape(law) + (r"\([^()]*\)" if law.isalpha() else "")
         refusal = re.sub(

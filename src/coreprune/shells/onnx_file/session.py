@@ -48,7 +48,7 @@ class Session:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
             raise ArgumentError(
                 f"the inputs must run through the model, but ONNX Runtime says: "
-                f"{first_line(reason)} (got {shapes}); pass other sizes, as with --input"
+                f"{first_line(reason)} (got {shapes}); pass other sizes"
             ) from reason
         return dict(zip(self.outputs, found, strict=True))
 

@@ -44,7 +44,7 @@ def check_runs(model: nn.Module, call: Call) -> None:
         own = {one.dtype for one in model.parameters() if one.is_floating_point()}
         if len(own) == 1 and dtypes and dtypes != own:
             kind = str(*own).removeprefix("torch.")
-            way = f"inputs of the model's type, {kind}, as with --input 1x20@{kind}"
+            way = f"inputs of the model's type, {kind}"
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors()) or "no tensor"
         raise ArgumentError(
             f"example_inputs must run through the model, but {type(model).__name__} raised "
