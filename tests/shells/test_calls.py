@@ -46,3 +46,8 @@ def test_the_other_batch_is_twice_as_large_wherever_the_batch_is():
 def test_inputs_that_do_not_run_are_refused_with_the_models_own_words():
     with pytest.raises(ArgumentError, match=r"Linear raised RuntimeError: mat1 .*\(4, 5\)"):
         check_runs(nn.Linear(6, 3), Call(args=(draw(4, 5),)))
+
+
+def test_a_dtype_of_another_kind_is_told_without_options_of_the_command_line():
+    with pytest.raises(ArgumentError, match=r"pass inputs of the model's type, float32$"):
+        check_runs(nn.Linear(6, 3), Call(args=(draw(4, 6).half(),)))
