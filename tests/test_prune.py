@@ -269,6 +269,12 @@ def test_every_floating_point_type_is_kept(dtype, method, tmp_path):
     assert snapshot(fresh).state == snapshot(result.model).state
 
 
+def test_a_layer_that_rides_is_told_whom_with():
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2)).eval()
+    with pytest.raises(ArgumentError, match=r"by name; 1 is cut along with 0; layers that can: 0"):
+        prune(net, draw(1, 4), keep={"1": 0.5})
+
+
 @pytest.fixture
 def prune_quickly(monkeypatch):
     """Prune one network many times, exporting it once, proving and checking nothing."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from coreprune.errors import ArgumentError
-from coreprune.graph.groups import Group
+from coreprune.graph.groups import Group, passengers_of
 from coreprune.sizes.allocation import Price, Stage, descend, refill
 from coreprune.sizes.costs import Cost
 
@@ -171,9 +171,11 @@ def _shares(keep: float | Mapping[str, float], groups: Sequence[Group]) -> dict[
     if not isinstance(keep, Mapping):
         return dict.fromkeys(names, keep)
     if unknown := sorted(set(keep) - set(names)):
+        leaders = {rider: group.name for group in groups for rider in passengers_of(group)}
+        told = [f"{one} is cut along with {leaders[one]}" for one in unknown if one in leaders]
+        told.append(f"layers that can: {', '.join(names)}")
         raise ArgumentError(
-            f"keep names {', '.join(unknown)}, which cannot be cut; "
-            f"layers that can: {', '.join(names)}"
+            f"keep names {', '.join(unknown)}, which cannot be cut by name; {'; '.join(told)}"
         )
     return {name: keep.get(name, 1.0) for name in names}
 

@@ -11,6 +11,9 @@ from coreprune.prospect import Prospect
 from coreprune.records import UNCHANGED, GroupRecord
 from coreprune.shells.torch_module.files import tensors_hash
 
+LOST = 0.5
+"""Of what outputs vary by; from there on a network must be tried before it is trusted."""
+
 
 def unchanged(original: Mapping[str, Tensor], changed: Mapping[str, Tensor]) -> list[str]:
     """That nothing was removed, where no bit of what was cut is another."""
@@ -26,6 +29,16 @@ def reached(keep: Keep, prospect: Prospect, records: Mapping[str, GroupRecord]) 
         before = {group.name: group.neurons for group in prospect.partition.groups}
         after = before | {name: record.neurons_after for name, record in records.items()}
         yield f"{cost.of(after) / cost.of(before):.1%} of the original's {keep.kind} are left"
+
+
+def lost(change: OutputChange | None) -> Iterator[str]:
+    """That little is left of what the outputs tell inputs apart by."""
+    if change is not None and change.error > LOST * change.spread > 0:
+        yield (
+            f"the outputs are off by {change.error / change.spread:.0%} of what they vary by: the "
+            "network may not work as it is; keep more, repair it, or choose queries nearer to its "
+            "inputs"
+        )
 
 
 def missed(keep: Keep, change: OutputChange | None) -> Iterator[str]:

@@ -13,7 +13,7 @@ from coreprune.certificates.of_cut import no_certificate
 from coreprune.certified_budget import cut_within
 from coreprune.core.coreset import Method
 from coreprune.core.selection.paths import follows_a_path
-from coreprune.cut_notes import missed, reached, unchanged
+from coreprune.cut_notes import lost, missed, reached, unchanged
 from coreprune.cutting import Outcome, Plan, changed_by, cut_soundly
 from coreprune.error_budget import cut_to_error
 from coreprune.errors import ArgumentError
@@ -197,6 +197,7 @@ def prune(  # noqa: PLR0913 (the public face: one argument a decision of the use
             *prospect.notes,
             *reached(keep, prospect, outcome.records),
             *missed(keep, change),
+            *lost(change),
             *notes_on(proof, chain),
             *notes_on_repair(repaired, repair),
             *notes_on_change(before, change),

@@ -195,8 +195,8 @@ class Certified:
         groups: For a network, the changes behind every group as errors add up; for the scope
             "group", each run of groups for itself.
         unchanged: The share of the samples whose class provably is the same in both networks
-            on the ball around the sample, classes told by the values before a last activation;
-            None without samples.
+            on the ball around the sample, a class being the largest output of the last layer; None
+            without samples.
         rounding: The part of each certificate that pays for evaluating both networks. As
             `certificate`.
         precision: The dtype that it pays for, in words.

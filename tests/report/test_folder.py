@@ -1,7 +1,7 @@
 from report.pages import Parsed
 
 from coreprune.report.context import Context
-from coreprune.report.folder import folder_page
+from coreprune.report.folder import folder_page, losing_sentences
 from coreprune.report.writing import html_of
 
 BLOCK = {
@@ -32,6 +32,14 @@ def test_only_blocks_that_lose_much_are_warned_of():
     worse = {**BLOCK, "name": "layers.1", "relative_error": 0.6}
     assert "1 of 2 blocks lose more than 50%" in text(blocks=[BLOCK, worse])
     assert "blocks lose" not in text()
+
+
+def test_repaired_blocks_are_not_told_to_be_repaired():
+    worse = {**BLOCK, "relative_error": 0.6}
+    assert "without repair" in next(losing_sentences([worse], repaired=False))
+    (told,) = losing_sentences([worse], repaired=True)
+    assert "did not learn from" in told
+    assert "without repair" not in told
 
 
 def test_blocks_that_stay_whole_are_listed_by_reason():

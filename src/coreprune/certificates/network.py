@@ -25,7 +25,7 @@ from coreprune.graph.ir import (
 )
 from coreprune.graph.layer import activation_of
 from coreprune.graph.runs import Run, links_of, precision_of, runs_of, tensors_of
-from coreprune.laws.calls import only_input
+from coreprune.laws.calls import only_input, why_not_one
 from coreprune.shells.network import Network
 from coreprune.shells.outputs import leaves_of
 
@@ -67,7 +67,7 @@ def network_chain(subject: Network, groups: Sequence[Group]) -> NetworkChain | s
     """
     graph, image = subject.graph, only_input(subject.call)
     if image is None:
-        return "it has not one floating-point input with a batch axis"
+        return why_not_one(subject.call)
     if graph.notes or len(graph.inputs) != 1 or len(graph.outputs) != 1:
         return "it could not be read as one graph from one input to one output"
     runs = runs_of(groups)

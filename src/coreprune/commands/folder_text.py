@@ -75,7 +75,7 @@ def _sentences(result: FolderResult, repaired: FolderRepaired | None) -> Iterato
             "proven: no output of a block is off by more than its certificate, for "
             f"{result.blocks[0].space}"
         )
-        yield from losing_sentences(result.to_json()["blocks"])
+        yield from losing_sentences(result.to_json()["blocks"], repaired=repaired is not None)
     if result.left_out:
         yield f"not copied, as they hold the original's weights: {', '.join(result.left_out)}"
     yield from (f"note: {note}" for note in result.notes)

@@ -45,6 +45,18 @@ def only_input(call: Call) -> Tensor | None:
     return tensors[0] if tensors[0].numel() else None
 
 
+def why_not_one(call: Call) -> str:
+    """Why `only_input` is none, in words that follow "because"."""
+    tensors = call.tensors()
+    if len(tensors) != 1:
+        return f"the network has {len(tensors)} inputs, and laws of one are known alone"
+    if not tensors[0].is_floating_point():
+        return "the network's input is not of floating-point type"
+    if tensors[0].ndim < 2:
+        return "the network's input has no batch axis; give it one, as in shape (1, features)"
+    return "the network's input is empty"
+
+
 def calls_of(
     law: Law,
     subject: Network,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from coreprune.graph.groups import Group
 from coreprune.graph.inputs import first_points
-from coreprune.laws.calls import Law, only_input
+from coreprune.laws.calls import Law, only_input, why_not_one
 from coreprune.laws.chains import chained, remembers
 from coreprune.laws.matched import remembers_inputs
 from coreprune.laws.tokens import reads_tokens, tokens_of
@@ -85,8 +85,7 @@ def _default(subject: Network, groups: Sequence[Group]) -> Choice:
         return Choice(law=None, why=REMEMBERED)
     example = only_input(subject.call)
     if example is None:
-        why = "because the network's input is not one of floating-point type with a batch axis"
-        return Choice(law=Gaussian(), why=why)
+        return Choice(law=Gaussian(), why=f"because {why_not_one(subject.call)}")
     size = _size(example.double().square().mean().sqrt())
     if example.ndim > 2 and remembers_inputs(subject, example):
         examples = _examples(example[0].numel())

@@ -73,22 +73,29 @@ def repair_sentences(repair: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def losing_sentences(blocks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def losing_sentences(blocks: Sequence[Mapping[str, Any]], *, repaired: bool) -> Iterator[str]:
     """That a model may not work as it is, where blocks lose much.
 
     Args:
         blocks: Those entries of the record.
+        repaired: Whether they were trained since.
 
     Yields:
         One sentence without a full stop, or none.
     """
     losses = [block["relative_error"] for block in blocks if block["relative_error"] > LOST]
-    if losses:
+    if not losses:
+        return
+    much = (
+        f"{len(losses)} of {len(blocks)} blocks lose more than {LOST:.0%} of what their outputs "
+        f"vary by, up to {percent(max(losses))}"
+    )
+    if repaired:
+        yield f"{much}, on queries that repair did not learn from: judge the model by its outputs"
+    else:
         yield (
-            f"{len(losses)} of {len(blocks)} blocks lose more than {LOST:.0%} of what their "
-            f"outputs vary by, up to {percent(max(losses))}: without repair the model may not "
-            "work; try it, and keep more (--keep), train it (--repair, longer), or choose by what "
-            "the model gives (--queries tokens)"
+            f"{much}: without repair the model may not work; try it, and keep more (--keep), train "
+            "it (--repair), or choose by what the model gives (--queries tokens)"
         )
 
 
@@ -101,7 +108,7 @@ def _answer(record: Record) -> Iterator[str]:
             f"each block's outputs are expected to be off by at most {percent(worst)} of what they "
             "vary by"
         )
-        yield from losing_sentences(record["blocks"])
+        yield from losing_sentences(record["blocks"], repaired=record.get("repair") is not None)
     yield "what is proven speaks of each block alone; of the whole model nothing is"
 
 

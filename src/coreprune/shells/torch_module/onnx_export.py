@@ -48,8 +48,9 @@ def save_onnx(model: nn.Module, call: Call, path: Path, *, dynamic_shapes: Any =
                 program.exported, (), staged, verbose=False, external_data=size > INSIDE
             )
         except Exception as reason:
+            cause = first_line(reason.__cause__ or reason)  # torch's own words tell of its steps
             raise UnsupportedModelError(
-                f"torch.onnx cannot write {type(model).__name__} ({first_line(reason)}); "
+                f"torch.onnx cannot write {type(model).__name__} ({cause}); "
                 "try result.to_exported, or update onnxscript"
             ) from reason
         return lambda one: _run_file(staged, one)
