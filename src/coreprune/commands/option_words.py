@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import reduce
 
 EXAMPLES = "example_inputs"
 """The argument whose option is called otherwise: `--input`."""
@@ -60,8 +59,9 @@ def in_options(refusal: str, options: Iterable[str]) -> str:
     """
     names = _names(options)
     some = "|".join(sorted(names, key=len, reverse=True))
-    told = reduce(lambda words, way: re.sub(*way, words), _SHAPES.items(), refusal)
-    told = re.sub(rf"Budget\(({some})=\.\.\.\)", lambda found: names[found[1]], told)
+    for way, at_prompt in _SHAPES.items():
+        refusal = re.sub(way, at_prompt, refusal)
+    told = re.sub(rf"Budget\(({some})=\.\.\.\)", lambda found: names[found[1]], refusal)
     told = re.sub(rf"Budget\(({some})=([^()]*)\)", r"\1=\2", told)
     told = _without_laws(told, names)
     free = rf"(?<![\w(])({some})="  # not within a call
