@@ -69,7 +69,7 @@ def test_prune_writes_what_transformers_reads(command, source, tmp_path):
 def test_a_model_that_may_not_work_is_called_so(command, source, tmp_path):
     _, out, _ = command("prune", source, "-o", tmp_path / "small", "--keep", "0.1")
     assert "2 of 2 blocks lose more than 50%" in out
-    assert "keep more (--keep), train it (--repair, longer), or" in out
+    assert "keep more (--keep), train it (--repair), or" in out
     _, out, _ = command("prune", source, "-o", tmp_path / "large", "--keep", "0.9")
     assert "blocks lose" not in out
 
