@@ -105,8 +105,7 @@ def test_without_derivatives_a_note_says_how_errors_are_compared(name):
         b=nn.Linear(12, 3),
     )
     result = prune(net, draw(4, 6), keep=0.5)
-    (note,) = result.notes
-    assert "no finite derivatives" in note
+    (note,) = (note for note in result.notes if "no finite derivatives" in note)
     assert note in str(result)
     assert result.expected_error is None  # it would not be in the outputs' units
     assert all(math.isfinite(group.output_error) for group in result.groups)
