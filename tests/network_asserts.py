@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
+from torch.utils.flop_counter import FlopCounterMode
 
 from coreprune import PruneResult
+from coreprune.prospect import Options, survey
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,21 @@ def zeroed(model: nn.Module, result: PruneResult) -> nn.Module:
             apart[:, dropped] = 0
             weight.data = apart.reshape(weight.shape)
     return clone
+
+
+def assert_costs_are_counted(model: nn.Module, inputs: Any, result: PruneResult) -> None:
+    """What sizes are priced at, whole and as the result was cut, is what the two modules have."""
+    options = Options(
+        method="magnitude", queries=None, round_to=1, skip=(), example_kwargs=None,
+        dynamic_shapes=None, seed=0,
+    )  # fmt: skip
+    prospect = survey(model, inputs, options, tell=lambda *_: None)
+    whole = {group.name: group.neurons for group in prospect.partition.groups}
+    cut = {record.name: record.neurons_after for record in result.groups}
+    for widths, module in ((whole, model), (cut, result.model)):
+        numbers = sum(p.numel() for p in module.parameters())
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+        assert prospect.costs["parameters"].of(widths) == numbers
+        assert prospect.costs["bytes"].of(widths) == 4 * numbers
+        assert prospect.costs["flops"].of(widths) == counter.get_total_flops()

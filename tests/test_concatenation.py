@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_asserts import assert_costs_are_counted
 from networks import Forward, draw, named, slopes
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
@@ -17,7 +18,6 @@ from coreprune.graph.cut import Cut, parts_of, shrink, widen
 from coreprune.graph.partition import find_groups
 from coreprune.graph.runs import runs_of
 from coreprune.laws.chains import chained
-from coreprune.prospect import Options, survey
 from coreprune.shells.torch_module.modules import with_tensors
 from coreprune.shells.torch_module.subject import prepare
 
@@ -156,21 +156,7 @@ def test_concatenated_layers_are_cut_and_nothing_is_restored(name, method, order
 @pytest.mark.parametrize("name", NETWORKS)
 def test_costs_are_what_a_whole_and_a_cut_model_have(name):
     model, x = built(name)
-    options = Options(
-        method="magnitude", queries=None, round_to=1, skip=(), example_kwargs=None,
-        dynamic_shapes=None, seed=0,
-    )  # fmt: skip
-    prospect = survey(model, x, options, tell=lambda *_: None)
-    result = pruned(name, "magnitude", "top_down")
-    whole = {group.name: group.neurons for group in prospect.partition.groups}
-    cut = {record.name: record.neurons_after for record in result.groups}
-    for widths, module in ((whole, model), (cut, result.model)):
-        numbers = sum(p.numel() for p in module.parameters())
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            module(x)
-        assert prospect.costs["parameters"].of(widths) == numbers
-        assert prospect.costs["bytes"].of(widths) == 4 * numbers
-        assert prospect.costs["flops"].of(widths) == counter.get_total_flops()
+    assert_costs_are_counted(model, x, pruned(name, "magnitude", "top_down"))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -4,15 +4,14 @@ import functools
 
 import pytest
 import torch
+from network_asserts import assert_costs_are_counted
 from networks import Forward, draw, named
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
-from torch.utils.flop_counter import FlopCounterMode
 
 from coreprune import Budget, Gaussian, Samples, UnsupportedModelError, inspect, prune
 from coreprune.graph.cut import Cut, shrink, spans_of, widen
 from coreprune.graph.partition import find_groups
-from coreprune.prospect import Options, survey
 from coreprune.shells.torch_module.modules import with_tensors
 from coreprune.shells.torch_module.subject import prepare
 
@@ -144,21 +143,7 @@ def test_a_neuron_keeps_its_row_of_either_half():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_costs_are_what_a_whole_and_a_cut_model_have(name):
     model, x = built(name)
-    options = Options(
-        method="magnitude", queries=None, round_to=1, skip=(), example_kwargs=None,
-        dynamic_shapes=None, seed=0,
-    )  # fmt: skip
-    prospect = survey(model, x, options, tell=lambda *_: None)
-    result = pruned(name, "magnitude")
-    whole = {group.name: group.neurons for group in prospect.partition.groups}
-    cut = {record.name: record.neurons_after for record in result.groups}
-    for widths, module in ((whole, model), (cut, result.model)):
-        numbers = sum(p.numel() for p in module.parameters())
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            module(*x)
-        assert prospect.costs["parameters"].of(widths) == numbers
-        assert prospect.costs["flops"].of(widths) == counter.get_total_flops()
-    assert result.parameters_after == sum(p.numel() for p in result.model.parameters())
+    assert_costs_are_counted(model, x, pruned(name, "magnitude"))
 
 
 @pytest.mark.parametrize("name", ["geglu", "halves"])

@@ -8,11 +8,8 @@ from coreprune.budget import SIZES, Budget, Keep
 from coreprune.error_budget import NEAR
 from coreprune.measured_error import OutputChange
 from coreprune.prospect import Prospect
-from coreprune.records import UNCHANGED, GroupRecord
+from coreprune.records import LOST, UNCHANGED, GroupRecord
 from coreprune.shells.torch_module.files import tensors_hash
-
-LOST = 0.5
-"""Of what outputs vary by; from there on a network must be tried before it is trusted."""
 
 
 def unchanged(original: Mapping[str, Tensor], changed: Mapping[str, Tensor]) -> list[str]:
@@ -36,8 +33,8 @@ def lost(change: OutputChange | None) -> Iterator[str]:
     if change is not None and change.error > LOST * change.spread > 0:
         yield (
             f"the outputs are off by {change.error / change.spread:.0%} of what they vary by: the "
-            "network may not work as it is; keep more, repair it, or choose queries nearer to its "
-            "inputs"
+            "network may not work as it is; keep more, choose queries nearer to its inputs, or "
+            "repair a module"
         )
 
 

@@ -9,6 +9,10 @@ from torch import Tensor
 SAMPLES = "the user's samples"
 """What the words of a law begin with where it is inputs that the user has."""
 
+LOST = 0.5
+"""Of what outputs vary by; from there on a model must be tried before it is trusted. Residual
+streams carry much past a block, so some models bear more of their blocks."""
+
 UNCHANGED = "nothing was removed: the weights are the original's, bit by bit"
 """The note on a network that kept everything."""
 

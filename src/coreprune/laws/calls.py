@@ -49,7 +49,7 @@ def why_not_one(call: Call) -> str:
     """Why `only_input` is none, in words that follow "because"."""
     tensors = call.tensors()
     if len(tensors) != 1:
-        return f"the network has {len(tensors)} inputs, and laws of one are known alone"
+        return f"the network has {len(tensors)} inputs"
     if not tensors[0].is_floating_point():
         return "the network's input is not of floating-point type"
     if tensors[0].ndim < 2:

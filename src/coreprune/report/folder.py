@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from coreprune.records import LOST
 from coreprune.report.bound_chart import Interval, bound_chart
 from coreprune.report.context import Context
 from coreprune.report.layer_chart import LayerBar, layer_chart
@@ -10,10 +11,6 @@ from coreprune.report.numbers import number, percent, share
 from coreprune.report.page import Figure, Page, Section, Table
 from coreprune.report.parts import compared, counted, left_whole, timed, versions
 from coreprune.report.sentences import Record, full
-
-LOST = 0.5
-"""Of what a block's outputs vary by; from there on the model must be tried before it is trusted.
-Residual streams carry much past a block, so some models bear more."""
 
 
 def folder_page(record: Record, context: Context) -> Page:
